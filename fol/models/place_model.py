@@ -1,0 +1,103 @@
+"""A model as the rest of the library sees it: photo in, features out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fol.errors import ConfigError
+from fol.models.cards import ModelCard
+from fol.models.fol import FoL, Preset
+from fol.models.salad import Salad
+from fol.types import Features, LocalFeatures
+
+
+class PlaceModel(nn.Module):
+    """A network with its card. Implements ``fol.types.Extractor``."""
+
+    def __init__(self, card: ModelCard, network: FoL | Salad) -> None:
+        super().__init__()
+        self.card = card
+        self.network = network
+        self.eval()
+
+    @property
+    def name(self) -> str:
+        """The card's name, or the weight file's."""
+        return self.card.name
+
+    @property
+    def preset(self) -> Preset:
+        """``"official"`` or ``"fol"``."""
+        return self.card.preset
+
+    @property
+    def descriptor_dim(self) -> int:
+        """Length of the global descriptor."""
+        return self.card.architecture.aggregation.descriptor_dim
+
+    @property
+    def local_dim(self) -> int:
+        """Length of a local descriptor; 0 for single-stage models."""
+        return self.card.architecture.local_dim if isinstance(self.network, FoL) else 0
+
+    @property
+    def max_tokens(self) -> int:
+        """Upper bound of the number of local features of one image at the transform's size."""
+        return self.network.max_tokens(self.card.preprocessing.image_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over architecture, preset, preprocessing and weights; computed once, so not for training."""
+        digest = hashlib.sha256()
+        header = [self.card.architecture.to_dict(), self.preset, asdict(self.card.preprocessing)]
+        digest.update(json.dumps(header, sort_keys=True).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(memoryview(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()))
+        return digest.hexdigest()
+
+    def transform(self, image: Image.Image) -> Tensor:
+        """RGB photo to ``[3, H, W]`` float32, by the card's preprocessing."""
+        return self.card.preprocessing(image)
+
+    @torch.inference_mode()
+    def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
+        """Features of preprocessed ``images [B, 3, H, W]``, H and W multiples of 14, one per image.
+
+        ``original_sizes`` (width, height) per photo puts the local positions into its pixels; without it they
+        are pixels of ``images``. Dropout is off whatever the mode of the module.
+        """
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ConfigError(f"images have shape {tuple(images.shape)}; extract() takes [B, 3, H, W]")
+        if original_sizes is not None and len(original_sizes) != len(images):
+            raise ConfigError(f"{len(original_sizes)} original sizes for {len(images)} images")
+        was_training = self.training
+        self.eval()
+        try:
+            features = self.network.features(images.to(self.device))
+        finally:
+            self.train(was_training)
+        if original_sizes is None:
+            return features
+        height, width = images.shape[-2:]
+        return [
+            replace(f, local=_scaled(f.local, size[0] / width, size[1] / height))
+            for f, size in zip(features, original_sizes, strict=True)
+        ]
+
+
+def _scaled(local: LocalFeatures, x: float, y: float) -> LocalFeatures:
+    return replace(local, positions=local.positions * local.positions.new_tensor([x, y]))

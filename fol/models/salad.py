@@ -1,0 +1,43 @@
+"""SALAD: DINOv2 with optimal-transport aggregation and a learned dustbin; a single-stage model.
+
+Source: SALAD ``models/aggregators/salad.py`` (CVPR 2024).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from fol.models.aggregation import Aggregate, AggregationConfig, OptimalTransportAggregation
+from fol.models.backbone import AttentionName, BackboneConfig, DinoV2, Tokens
+from fol.types import Features, LocalFeatures
+
+
+class Salad(nn.Module):
+    """Global descriptors only: its local features are empty and its candidates keep their order."""
+
+    def __init__(
+        self, backbone: BackboneConfig, aggregation: AggregationConfig, attention: AttentionName = "sdpa"
+    ) -> None:
+        super().__init__()
+        self.backbone = DinoV2(backbone, attention)
+        self.aggregation = OptimalTransportAggregation(aggregation)
+
+    def forward(self, images: Tensor) -> Aggregate:
+        """Descriptor and assignment of ``images [B, 3, H, W]``."""
+        tokens: Tokens = self.backbone(images)
+        aggregate: Aggregate = self.aggregation(tokens.class_token, tokens.patch_map)
+        return aggregate
+
+    def features(self, images: Tensor) -> list[Features]:
+        """Descriptor and region map (mass that is not in the dustbin) of each image."""
+        output: Aggregate = self(images)
+        grid = (images.shape[-2] // 14, images.shape[-1] // 14)
+        maps = output.assignment.sum(1).view(-1, *grid)
+        return [
+            Features(descriptor, LocalFeatures.empty(device=images.device), region_map)
+            for descriptor, region_map in zip(output.descriptor, maps, strict=True)
+        ]
+
+    def max_tokens(self, image_size: tuple[int, int]) -> int:
+        """Always 0: there is no second stage."""
+        return 0

@@ -1,0 +1,90 @@
+"""The model zoo: models by name or by file."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from fol.errors import ConfigError
+from fol.models.backbone import PATCH_SIZE, AttentionName
+from fol.models.cards import CARDS, ModelCard, initialise
+from fol.models.checkpoints import Checkpoint, card_of_file, load_strict, read_checkpoint
+from fol.models.fol import PRESETS, Preset
+from fol.models.place_model import PlaceModel
+from fol.models.weights import find_weights
+
+_FILE_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+
+
+def list_models() -> list[str]:
+    """Names that ``load_model`` knows."""
+    return sorted(CARDS)
+
+
+def model_card(name: str) -> ModelCard:
+    """The card of a named model; ``ConfigError`` with the nearest names when there is none."""
+    if name not in CARDS:
+        near = difflib.get_close_matches(name, CARDS, n=2) or list_models()
+        raise ConfigError(f"no model is called {name!r} (near: {', '.join(near)}), and no such file exists")
+    return CARDS[name]
+
+
+def load_model(
+    name_or_path: str | Path,
+    *,
+    preset: Preset | None = None,
+    heads: int | None = None,
+    image_size: tuple[int, int] | int | None = None,
+    device: str | torch.device = "cpu",
+    attention: AttentionName = "sdpa",
+) -> PlaceModel:
+    """A model by its card's name, or from a file: an official ``.pth`` as published, or our safetensors.
+
+    ``preset``: ``"official"`` computes what the published code computes, ``"fol"`` the same idea without its
+    defects; None takes the card's (official files: official). ``heads``: only for a file whose heads are not
+    channels / 64. ``image_size``: (height, width) or one side, multiples of 14; None takes the card's.
+
+    Raises ``ConfigError`` (unknown name or option), ``CheckpointError`` (a file that does not fit, tensor by tensor),
+    ``DownloadError`` (weights that cannot be fetched).
+    """
+    if preset is not None and preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} is unknown; choose {' or '.join(PRESETS)}")
+    checkpoint: Checkpoint | None = None
+    path = Path(name_or_path)
+    if str(name_or_path) in CARDS:
+        card = CARDS[str(name_or_path)]
+        if heads is not None:
+            raise ConfigError(f"{card.name} has its heads in its card; heads= is for files")
+        if card.weights is not None:
+            checkpoint = read_checkpoint(find_weights(card.weights))
+    elif path.suffix in _FILE_SUFFIXES or path.is_file():
+        checkpoint = read_checkpoint(path)
+        card = card_of_file(checkpoint, heads)
+    else:
+        card = model_card(str(name_or_path))
+    if preset is not None:
+        card = replace(card, preset=preset)
+    if image_size is not None:
+        card = card.with_image_size(_checked_size(image_size))
+    return _assemble(card, checkpoint, attention).to(device)
+
+
+def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: AttentionName) -> PlaceModel:
+    with torch.device("meta"):
+        network = card.architecture.build(card.preset, attention)
+    network.to_empty(device="cpu")
+    if checkpoint is not None:
+        load_strict(network, checkpoint)
+    else:
+        initialise(network, card.seed)
+    return PlaceModel(card, network)
+
+
+def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:
+    size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+    if any(side < PATCH_SIZE or side % PATCH_SIZE for side in size):
+        raise ConfigError(f"image_size {size[0]}x{size[1]}: both sides must be multiples of {PATCH_SIZE}")
+    return size
