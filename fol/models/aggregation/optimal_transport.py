@@ -58,7 +58,8 @@ def log_optimal_transport(scores: Tensor, dustbin: Tensor, iterations: int = 3) 
             f"{patches} patches cannot be shared among {clusters} clusters and a dustbin; "
             f"use a larger image (more than {clusters} patches of 14 px)"
         )
-    plan = torch.cat([scores, dustbin.unsqueeze(1)], dim=1).float()
+    plan = torch.cat([scores, dustbin.unsqueeze(1)], dim=1)
+    plan = plan.to(torch.promote_types(plan.dtype, torch.float32))
     log_column = -math.log(clusters + patches)
     log_row = plan.new_full((clusters + 1,), log_column)
     log_row[-1] += math.log(patches - clusters)
