@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -203,6 +203,10 @@ class Extractor(Protocol):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over architecture, preprocessing and weights: two models that differ in any of them differ here."""
+
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Plain values that say how to load the model again (arguments of ``fol.load_model``)."""
 
     @property
     def preset(self) -> str:

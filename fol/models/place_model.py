@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from PIL import Image
@@ -20,11 +21,15 @@ from fol.types import Features, LocalFeatures
 
 
 class PlaceModel(nn.Module):
-    """A network with its card. Implements ``fol.types.Extractor``."""
+    """A network with its card; implements ``fol.types.Extractor``.
 
-    def __init__(self, card: ModelCard, network: FoL | Salad) -> None:
+    ``recipe`` are the arguments of ``load_model`` that give this model again.
+    """
+
+    def __init__(self, card: ModelCard, network: FoL | Salad, recipe: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.card = card
+        self.recipe = dict(recipe or {"name_or_path": card.name})
         self.network = network
         self.eval()
 

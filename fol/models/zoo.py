@@ -12,8 +12,9 @@ from fol.errors import ConfigError
 from fol.models.backbone import PATCH_SIZE, AttentionName
 from fol.models.cards import CARDS, ModelCard, initialise
 from fol.models.checkpoints import Checkpoint, card_of_file, load_strict, read_checkpoint
-from fol.models.fol import PRESETS, Preset
+from fol.models.fol import PRESETS, FoL, Preset
 from fol.models.place_model import PlaceModel
+from fol.models.salad import Salad
 from fol.models.weights import find_weights
 
 _FILE_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
@@ -69,10 +70,16 @@ def load_model(
         card = replace(card, preset=preset)
     if image_size is not None:
         card = card.with_image_size(_checked_size(image_size))
-    return _assemble(card, checkpoint, attention).to(device)
+    recipe = {
+        "name_or_path": str(name_or_path),
+        "preset": card.preset,
+        "heads": heads,
+        "image_size": list(card.preprocessing.image_size),
+    }
+    return PlaceModel(card, _assemble(card, checkpoint, attention), recipe).to(device)
 
 
-def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: AttentionName) -> PlaceModel:
+def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: AttentionName) -> FoL | Salad:
     with torch.device("meta"):
         network = card.architecture.build(card.preset, attention)
     network.to_empty(device="cpu")
@@ -80,7 +87,7 @@ def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: Attenti
         load_strict(network, checkpoint)
     else:
         initialise(network, card.seed)
-    return PlaceModel(card, network)
+    return network
 
 
 def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:

@@ -20,8 +20,19 @@ def test_fol_preset_takes_any_multiple_of_14(model, size):
     assert 9 * kept <= len(feature.local) <= 16 * kept <= model.network.max_tokens(size) + 7 * kept
     assert len(feature.local) <= model.network.max_tokens(size)
     assert feature.region_map.shape == (size[0] // 14, size[1] // 14)
-    assert 0 <= feature.local.weights.min() and feature.local.weights.max() <= 1
+    assert feature.local.weights.min() >= 0 and feature.local.weights.max() <= 1
     torch.testing.assert_close(feature.local.descriptors.norm(dim=1), torch.ones(len(feature.local)))
+
+
+@pytest.mark.parametrize(
+    ("size", "fewest", "most"), [(210, 3249, 3249), (224, 3225, 3376), (252, 2745, 3600), (322, 3057, 3600)]
+)
+def test_official_preset_runs_where_the_published_code_crashes(size, fewest, most):
+    official = fol.load_model("fol_tiny_untrained", preset="official")
+    count = len(official.extract(torch.randn(1, 3, size, size))[0].local)
+    assert fewest <= count <= min(most, official.network.max_tokens((size, size)))
+    with pytest.raises(ConfigError, match="225 patches are to be kept but the image has 196"):
+        official.extract(torch.randn(1, 3, 196, 196))
 
 
 def test_features_do_not_depend_on_the_batch(model):

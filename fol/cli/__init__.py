@@ -1,0 +1,84 @@
+"""The ``fol`` command: ``fol VERB [arguments] [key=value ...]``.
+
+A verb is one function from a configuration to work that is done; ``tools/VERB.py`` calls the same function.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from omegaconf import DictConfig
+
+from fol.cli.configuration import config_folder, resolve
+from fol.cli.console import err, out
+from fol.errors import FolError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command: what it does, and its positional options (True: takes several)."""
+
+    summary: str
+    positional: Mapping[str, bool]
+
+    def load(self, name: str) -> Callable[[DictConfig], None]:
+        """The function ``run`` of the verb's module, imported only now."""
+        run: Callable[[DictConfig], None] = import_module(f"fol.cli.{name}").run
+        return run
+
+
+VERBS: Mapping[str, Verb] = {
+    "index": Verb("build a map of a folder of photos", {"photos": False}),
+    "locate": Verb("find where photos were taken, with a map", {"photos": True}),
+    "evaluate": Verb("recall of both stages on a data set", {}),
+    "demo": Verb("the main job on a small procedural city", {}),
+    "models": Verb("list the named models, or show one card", {"name": False}),
+    "convert": Verb("turn an official checkpoint into safetensors", {"model": False, "out": False}),
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status (0 done, 1 a user's error, 130 interrupted)."""
+    words = list(sys.argv[1:] if words is None else words)
+    if not words or words[0] in ("-h", "--help", "help"):
+        return _usage()
+    if words[0] == "--version":
+        import fol
+
+        out.print(fol.__version__)
+        return 0
+    verb, *rest = words
+    if verb not in VERBS:
+        err.print(f"error: no command is called {verb!r}; there are {', '.join(VERBS)}", markup=False)
+        return 1
+    if any(word in ("-h", "--help") for word in rest):
+        out.print((config_folder() / f"{verb}.yaml").read_text(), markup=False, end="")
+        return 0
+    try:
+        config = resolve(verb, rest, VERBS[verb].positional)
+        VERBS[verb].load(verb)(config)
+    except FolError as error:
+        err.print(f"error: {error}", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        err.print("interrupted; run the same command again to go on")
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # a full disk, a folder without permission
+        err.print(f"error: {error.filename or verb}: {error.strerror or error}", markup=False)
+        return 1
+    return 0
+
+
+def _usage() -> int:
+    out.print(
+        "usage: fol VERB [arguments] [key=value ...]      fol VERB --help shows the verb's options\n", markup=False
+    )
+    for name, verb in VERBS.items():
+        out.print(f"  fol {name:10s} {verb.summary}", markup=False)
+    return 0

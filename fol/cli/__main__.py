@@ -1,0 +1,7 @@
+"""``python -m fol.cli``."""
+
+import sys
+
+from fol.cli import main
+
+sys.exit(main())

@@ -1,0 +1,59 @@
+"""``fol demo``: the main job on a small procedural city, with pictures and numbers, without downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from fol.cli.configuration import plain
+from fol.cli.console import err, out, progress_bar
+from fol.cli.index import print_build_report
+from fol.cli.loading import load_configured_model, rerank_settings
+from fol.cli.locate import draw, print_prediction
+from fol.data import read_dataset
+from fol.data.synthetic import make_city
+from fol.evaluation import evaluate, result_table
+from fol.localizer import Localizer
+from fol.retrieval import PlaceMap
+from fol.visualization import draw_recall
+
+
+def run(config: DictConfig) -> None:
+    """Render a city, map its day photos, locate the others and write what came out into ``out``."""
+    folder = Path(config.out)
+    city = make_city(folder / "city", places=config.places, seed=config.seed, size=config.image_size)
+    dataset = read_dataset(city)
+    err.print(f"{dataset.name}: {dataset.summary}", markup=False)
+    model = load_configured_model(config.model)
+    trained = "untrained weights" if model.card.weights is None else model.card.weights.filename
+    err.print(f"model {model.name} ({trained}), preset {model.preset}", markup=False)
+
+    with progress_bar("indexing") as progress:
+        report = PlaceMap.build(
+            folder / "city.fol",
+            model,
+            dataset.database,
+            batch_size=config.batch_size,
+            overwrite=True,
+            progress=progress,
+        )
+    print_build_report(report)
+    method, options = rerank_settings(config.matching)
+    localizer = Localizer(model, report.place_map, method=method, options=options)
+    with progress_bar("locating queries") as progress:
+        result = evaluate(
+            localizer,
+            dataset,
+            out=folder / "evaluation",
+            batch_size=config.batch_size,
+            config=plain(config),
+            progress=progress,
+        )
+    out.print(result_table(result))
+    draw_recall(folder / "recall.png", result.recalls)
+    photo = dataset.queries[0].image
+    prediction = draw(localizer, photo, folder / "located.png", candidates=100, top_k=4)
+    print_prediction(photo, prediction)
+    for name in ("located.png", "recall.png", "evaluation/results.json", "evaluation/queries.csv"):
+        out.print(f"wrote {folder / name}", markup=False)

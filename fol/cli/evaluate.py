@@ -1,0 +1,73 @@
+"""``fol evaluate``: recall of both stages on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from fol.cli.configuration import plain
+from fol.cli.console import err, out, progress_bar
+from fol.cli.loading import load_configured_model, rerank_settings
+from fol.data import PlaceDataset, read_dataset
+from fol.errors import ConfigError
+from fol.evaluation import EvaluationResult, evaluate, result_table
+from fol.localizer import Localizer
+from fol.models import PlaceModel
+from fol.retrieval import PlaceMap
+
+
+def run(config: DictConfig) -> None:
+    """Index the database (or use a map of it), answer every query, write and print the result."""
+    dataset = read_dataset(Path(config.data.root), radius=config.data.radius)
+    err.print(f"{dataset.name}: {dataset.summary}", markup=False)
+    if dataset.positives is None:
+        raise ConfigError(f"{dataset.root} has no ground truth: give it coordinates or a ground_truth.csv")
+    model = load_configured_model(config.model)
+    result = evaluate_dataset(config, model, dataset, Path(config.out))
+    out.print(result_table(result))
+    out.print(f"results: {Path(config.out) / 'results.json'}", markup=False)
+
+
+def evaluate_dataset(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder: Path) -> EvaluationResult:
+    """Evaluate into ``folder``; the database's map is kept there and used again by a later run of the same model."""
+    place_map = PlaceMap.open(Path(config.map), model) if config.get("map") else _map_of(config, model, dataset, folder)
+    method, options = rerank_settings(config.matching)
+    localizer = Localizer(model, place_map, method=method, options=options)
+    with progress_bar("locating queries") as progress:
+        return evaluate(
+            localizer,
+            dataset,
+            out=folder,
+            recall_values=tuple(config.recall_values),
+            candidates=config.candidates,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            config=plain(config),
+            progress=progress,
+        )
+
+
+def _map_of(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder: Path) -> PlaceMap:
+    # One map per model: another model, size or preset never meets features that are not its own.
+    path = folder / f"database-{model.fingerprint[:12]}.fol"
+    if path.is_dir():
+        place_map = PlaceMap.open(path, model)
+        names = {place_map.place(place_id).name for place_id in place_map.ids}
+        skipped = {item.name for item in place_map.skipped}
+        if names | skipped == {place.name for place in dataset.database}:
+            return place_map
+    with progress_bar("indexing the database") as progress:
+        report = PlaceMap.build(
+            path,
+            model,
+            dataset.database,
+            batch_size=config.batch_size,
+            workers=config.workers,
+            overwrite=True,
+            calibrate=False,
+            progress=progress,
+        )
+    for skipped_image in report.skipped:
+        err.print(f"skipped {skipped_image.name}: {skipped_image.reason}", markup=False)
+    return report.place_map

@@ -1,0 +1,54 @@
+"""The model and the options that several verbs read from their configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from omegaconf import DictConfig
+
+from fol.cli.configuration import plain
+from fol.errors import ConfigError
+from fol.models import PlaceModel, load_model
+from fol.reranking import RerankOptions
+
+
+def load_configured_model(config: DictConfig, recipe: Mapping[str, Any] | None = None) -> PlaceModel:
+    """The model of the group ``model``; options that are null there come from ``recipe`` (a map's model).
+
+    A recipe is left aside when the configuration names a model itself.
+    """
+    options = {key: value for key, value in plain(config).items() if value is not None}
+    name = options.pop("name", None)
+    if name is None:
+        options = {**(recipe or {}), **options}
+        name = options.pop("name_or_path", None)
+    if name is None:
+        raise ConfigError("give the model: model=NAME (fol models lists them) or model=path/to/weights")
+    size = options.pop("image_size", None)
+    if isinstance(size, list):
+        if len(size) != 2:
+            raise ConfigError(f"image_size={size}: give one side or [height, width]")
+        size = (size[0], size[1])
+    options["device"] = resolve_device(options["device"])
+    return load_model(name, image_size=size, **options)
+
+
+def rerank_settings(config: DictConfig) -> tuple[Literal["fol", "official"] | None, RerankOptions]:
+    """Method (None: the model's preset) and options of the group ``matching``."""
+    values = plain(config)
+    return values.pop("method"), RerankOptions(**values)
+
+
+def resolve_device(name: str) -> str:
+    """``auto`` is CUDA where there is one."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device={name} is unknown; choose auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device={name}: no CUDA device is to be seen here; use device=cpu")
+    return name

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fol
+from fol.cli import main
+
+
+def test_convert_then_load(official_tiny: Path, tmp_path, capsys):
+    target = tmp_path / "fol tiny.safetensors"
+    assert main(["convert", str(official_tiny), str(target), "model.heads=4"]) == 0
+    original, converted = fol.load_model(official_tiny, heads=4), fol.load_model(target)
+    assert converted.preset == "official"
+    for name, tensor in original.network.state_dict().items():
+        assert converted.network.state_dict()[name].equal(tensor)
+    assert str(target) in capsys.readouterr().out
+    assert main(["convert", str(official_tiny), str(target), "model.heads=4"]) == 1
+    assert "overwrite=true" in capsys.readouterr().err
+    assert main(["convert", str(official_tiny), str(target), "model.heads=4", "overwrite=true"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["convert", "missing.pth", "x.safetensors"], "missing.pth: no such file"),
+        (["convert", "missing.pth", "x.bin"], "must end in .safetensors"),
+        (["convert"], "needs"),
+        (["nothing"], "no command is called 'nothing'"),
+        (["models", "fol_vitx"], "no model is called 'fol_vitx'"),
+        (["index", "p", "out=x", "model=fol_tiny_untrained", "model.device=tpu"], "p"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(words, message, capsys):
+    assert main(words) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err.replace("\n", " ") and captured.err.startswith("error: ")
+
+
+def test_models_lists_cards_and_shows_one(capsys):
+    assert main(["models"]) == 0
+    listing = capsys.readouterr().out
+    assert all(name in listing for name in fol.list_models())
+    assert main(["models", "fol_vitl14"]) == 0
+    card = capsys.readouterr().out
+    assert "FoL_large.pth" in card and "GSV-Cities" in card and "504x504" in card
+
+
+def test_usage_and_version(capsys):
+    assert main([]) == 0 and "fol index" in capsys.readouterr().out
+    assert main(["--version"]) == 0 and fol.__version__ in capsys.readouterr().out
+    assert main(["index", "--help"]) == 0 and "batch_size" in capsys.readouterr().out
