@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -58,6 +59,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if any(word in ("-h", "--help") for word in rest):
         out.print((config_folder() / f"{verb}.yaml").read_text(), markup=False, end="")
         return 0
+    # Pillow also warns of what load_image reports in one line, or can live with.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         config = resolve(verb, rest, VERBS[verb].positional)
         VERBS[verb].load(verb)(config)

@@ -29,7 +29,7 @@ def resolve(verb: str, words: Sequence[str], positional: Mapping[str, bool]) -> 
     """The configuration of ``verb`` for the command's ``words``.
 
     Words are hydra overrides ``key=value``, flags ``--key value`` or ``--key=value``, and values for the ``positional``
-    options in their order (True: takes all that are left, as a list). Raises ``ConfigError`` for an unknown key, by its name.
+    options in their order (True: takes all that are left, as a list). Raises ``ConfigError`` for an unknown key.
     """
     folder = config_folder()
     overrides = [override for word in _as_pairs(words, positional) for override in _as_overrides(folder, *word)]
