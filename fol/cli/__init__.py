@@ -15,7 +15,7 @@ from importlib import import_module
 from omegaconf import DictConfig
 
 from fol.cli.configuration import config_folder, resolve
-from fol.cli.console import err, out
+from fol.cli.console import note, say
 from fol.errors import FolError
 
 
@@ -50,14 +50,14 @@ def main(words: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         import fol
 
-        out.print(fol.__version__)
+        say(fol.__version__)
         return 0
     verb, *rest = words
     if verb not in VERBS:
-        err.print(f"error: no command is called {verb!r}; there are {', '.join(VERBS)}", markup=False)
+        note(f"error: no command is called {verb!r}; there are {', '.join(VERBS)}")
         return 1
     if any(word in ("-h", "--help") for word in rest):
-        out.print((config_folder() / f"{verb}.yaml").read_text(), markup=False, end="")
+        say((config_folder() / f"{verb}.yaml").read_text().rstrip())
         return 0
     # Pillow also warns of what load_image reports in one line, or can live with.
     warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -65,23 +65,21 @@ def main(words: Sequence[str] | None = None) -> int:
         config = resolve(verb, rest, VERBS[verb].positional)
         VERBS[verb].load(verb)(config)
     except FolError as error:
-        err.print(f"error: {error}", markup=False)
+        note(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        err.print("interrupted; run the same command again to go on")
+        note("interrupted; run the same command again to go on")
         return 130
     except BrokenPipeError:  # the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # a full disk, a folder without permission
-        err.print(f"error: {error.filename or verb}: {error.strerror or error}", markup=False)
+        note(f"error: {error.filename or verb}: {error.strerror or error}")
         return 1
     return 0
 
 
 def _usage() -> int:
-    out.print(
-        "usage: fol VERB [arguments] [key=value ...]      fol VERB --help shows the verb's options\n", markup=False
-    )
+    say("usage: fol VERB [arguments] [key=value ...]      fol VERB --help shows the verb's options\n")
     for name, verb in VERBS.items():
-        out.print(f"  fol {name:10s} {verb.summary}", markup=False)
+        say(f"  fol {name:10s} {verb.summary}")
     return 0

@@ -25,6 +25,16 @@ out = _console(stderr=False)
 err = _console(stderr=True)
 
 
+def say(text: str) -> None:
+    """A line of the result, on standard output, exactly as it is."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on standard error, exactly as it is."""
+    err.print(text, markup=False, soft_wrap=True)
+
+
 class RateColumn(ProgressColumn):
     """Items per second."""
 
@@ -58,6 +68,6 @@ def progress_bar(description: str) -> Iterator[ProgressCallback]:
         tenth = 10 * done // max(total, 1)
         if tenth != shown:
             shown = tenth
-            err.print(f"{description}: {done}/{total}")
+            note(f"{description}: {done}/{total}")
 
     yield report

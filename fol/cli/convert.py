@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fol.cli.console import out
+from fol.cli.console import say
 from fol.cli.loading import load_configured_model
 from fol.errors import ConfigError
 from fol.models import save_safetensors
@@ -22,7 +22,5 @@ def run(config: DictConfig) -> None:
     model = load_configured_model(config.model)
     save_safetensors(model.card, model.network, target)
     megabytes = target.stat().st_size / 1e6
-    out.print(
-        f"{target}: {megabytes:.1f} MB, preset {model.preset}, fingerprint {model.fingerprint[:12]}", markup=False
-    )
-    out.print(f"use it with: fol index photos/ --out city.fol model={target}", markup=False)
+    say(f"{target}: {megabytes:.1f} MB, preset {model.preset}, fingerprint {model.fingerprint[:12]}")
+    say(f"use it with: fol index photos/ --out city.fol model={target}")

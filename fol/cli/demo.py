@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
-from fol.cli.console import err, out, progress_bar
+from fol.cli.console import note, out, progress_bar, say
 from fol.cli.index import print_build_report
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.locate import draw, print_prediction
@@ -24,10 +24,10 @@ def run(config: DictConfig) -> None:
     folder = Path(config.out)
     city = make_city(folder / "city", places=config.places, seed=config.seed, size=config.image_size)
     dataset = read_dataset(city)
-    err.print(f"{dataset.name}: {dataset.summary}", markup=False)
+    note(f"{dataset.name}: {dataset.summary}")
     model = load_configured_model(config.model)
     trained = "untrained weights" if model.card.weights is None else model.card.weights.filename
-    err.print(f"model {model.name} ({trained}), preset {model.preset}", markup=False)
+    note(f"model {model.name} ({trained}), preset {model.preset}")
 
     with progress_bar("indexing") as progress:
         report = PlaceMap.build(
@@ -56,4 +56,4 @@ def run(config: DictConfig) -> None:
     prediction = draw(localizer, photo, folder / "located.png", candidates=100, top_k=4)
     print_prediction(photo, prediction)
     for name in ("located.png", "recall.png", "evaluation/results.json", "evaluation/queries.csv"):
-        out.print(f"wrote {folder / name}", markup=False)
+        say(f"wrote {folder / name}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
-from fol.cli.console import err, out, progress_bar
+from fol.cli.console import note, out, progress_bar, say
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.data import PlaceDataset, read_dataset
 from fol.errors import ConfigError
@@ -20,13 +20,13 @@ from fol.retrieval import PlaceMap
 def run(config: DictConfig) -> None:
     """Index the database (or use a map of it), answer every query, write and print the result."""
     dataset = read_dataset(Path(config.data.root), radius=config.data.radius)
-    err.print(f"{dataset.name}: {dataset.summary}", markup=False)
+    note(f"{dataset.name}: {dataset.summary}")
     if dataset.positives is None:
         raise ConfigError(f"{dataset.root} has no ground truth: give it coordinates or a ground_truth.csv")
     model = load_configured_model(config.model)
     result = evaluate_dataset(config, model, dataset, Path(config.out))
     out.print(result_table(result))
-    out.print(f"results: {Path(config.out) / 'results.json'}", markup=False)
+    say(f"results: {Path(config.out) / 'results.json'}")
 
 
 def evaluate_dataset(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder: Path) -> EvaluationResult:
@@ -69,5 +69,5 @@ def _map_of(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder
             progress=progress,
         )
     for skipped_image in report.skipped:
-        err.print(f"skipped {skipped_image.name}: {skipped_image.reason}", markup=False)
+        note(f"skipped {skipped_image.name}: {skipped_image.reason}")
     return report.place_map

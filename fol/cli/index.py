@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from fol.cli.console import err, out, progress_bar
+from fol.cli.console import note, progress_bar, say
 from fol.cli.loading import load_configured_model
 from fol.data import read_places
 from fol.retrieval import BuildReport, PlaceMap
@@ -16,7 +16,7 @@ def run(config: DictConfig) -> None:
     """Build a map, or add photos to one; photos that cannot be read are skipped and listed."""
     places = read_places(Path(config.photos))
     located = sum(place.position is not None for place in places)
-    err.print(f"{len(places)} photos, {located} with coordinates", markup=False)
+    note(f"{len(places)} photos, {located} with coordinates")
     model = load_configured_model(config.model)
     target = Path(config.out)
     with progress_bar("indexing") as progress:
@@ -37,16 +37,13 @@ def run(config: DictConfig) -> None:
                 progress=progress,
             )
     print_build_report(report)
-    out.print(f"next: fol locate PHOTO --map {target}", markup=False)
+    say(f"next: fol locate PHOTO --map {target}")
 
 
 def print_build_report(report: BuildReport) -> None:
     """What was indexed, what was skipped and why."""
     for skipped in report.skipped:
-        err.print(f"skipped {skipped.name}: {skipped.reason}", markup=False)
+        note(f"skipped {skipped.name}: {skipped.reason}")
     place_map = report.place_map
     size = sum(file.stat().st_size for file in place_map.path.iterdir() if file.is_file())
-    out.print(
-        f"{place_map.path}: {len(place_map)} places, {len(report.skipped)} photos skipped, {size / 1e6:.1f} MB",
-        markup=False,
-    )
+    say(f"{place_map.path}: {len(place_map)} places, {len(report.skipped)} photos skipped, {size / 1e6:.1f} MB")

@@ -12,7 +12,7 @@ from PIL import Image
 from rich.box import SIMPLE
 from rich.table import Table
 
-from fol.cli.console import err, out
+from fol.cli.console import note, out, say
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.data import load_image
 from fol.errors import FolError, ImageError
@@ -43,24 +43,24 @@ def run(config: DictConfig) -> None:
                 if len(photos) > 1:
                     picture = picture.with_name(f"{picture.stem}-{photo.stem}{picture.suffix}")
                 prediction = draw(localizer, photo, picture, config.candidates, config.top_k)
-                err.print(f"wrote {picture}", markup=False)
+                note(f"wrote {picture}")
         except ImageError as error:
             failed += 1
-            err.print(f"error: {error}", markup=False)
+            note(f"error: {error}")
             continue
         if config.json:
             answers.append(as_json(photo, prediction))
         else:
             print_prediction(photo, prediction)
     if config.json:
-        out.print(json.dumps(answers, indent=1, ensure_ascii=False), markup=False, soft_wrap=True)
+        say(json.dumps(answers, indent=1, ensure_ascii=False))
     if failed:
         raise FolError(f"{failed} of {len(photos)} photos could not be used")
 
 
 def print_prediction(photo: Path, prediction: Prediction) -> None:
     """The answer in words, then the table of places."""
-    out.print(f"{photo}: {verdict(prediction)}", markup=False)
+    say(f"{photo}: {verdict(prediction)}")
     table = Table("rank", "place", "score", "global", "matches", "coordinates", box=SIMPLE)
     for place in prediction.ranking:
         table.add_row(

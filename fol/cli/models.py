@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 from rich.box import SIMPLE
 from rich.table import Column, Table
 
-from fol.cli.console import out
+from fol.cli.console import out, say
 from fol.models import list_models, model_card
 
 
@@ -31,7 +31,7 @@ def run(config: DictConfig) -> None:
             "trained on": card.trained_on,
         }
         for key, value in lines.items():
-            out.print(f"{key:24s}{value}", markup=False)
+            say(f"{key:24s}{value}")
         return
     table = Table(
         Column("name", no_wrap=True), "preset", "input", Column("weights", no_wrap=True), "summary", box=SIMPLE

@@ -68,7 +68,11 @@ def test_index_skips_and_reports_what_it_cannot_read(tmp_path, capsys):
     target = tmp_path / "karte ö.fol"
     assert main(["index", str(folder), "--out", str(target), *MODEL]) == 0
     captured = capsys.readouterr()
-    reported = {line.removeprefix("skipped ").split(": ")[0] for line in captured.err.splitlines() if line.startswith("skipped ")}
+    reported = {
+        line.removeprefix("skipped ").split(": ")[0]
+        for line in captured.err.splitlines()
+        if line.startswith("skipped ")
+    }
     assert reported == bad
     assert "5 places, 5 photos skipped" in captured.out
     place_map = fol.PlaceMap.open(target)
@@ -121,7 +125,9 @@ def test_coordinates_out_of_range_name_file_and_field(content, message, tmp_path
 
 def test_every_truncated_map_file_is_noticed(tmp_path, good_map, capsys):
     fine = good_map.parent / "photos" / "1.jpg"
-    for file in sorted(p for p in good_map.iterdir() if p.is_file() and p.stat().st_size and not p.name.startswith(".")):
+    for file in sorted(
+        p for p in good_map.iterdir() if p.is_file() and p.stat().st_size and not p.name.startswith(".")
+    ):
         broken = tmp_path / f"broken-{file.name}.fol"
         shutil.copytree(good_map, broken)
         (broken / file.name).write_bytes(file.read_bytes()[: file.stat().st_size // 2])
