@@ -51,7 +51,8 @@ def run(config: DictConfig) -> None:
             progress=progress,
         )
     out.print(result_table(result))
-    draw_recall(folder / "recall.png", result.recalls)
+    recalls = {str(stage): result.recall(stage).values for stage in result.stages}
+    draw_recall(folder / "recall.png", recalls, title=f"{model.name} on {dataset.name}")
     photo = dataset.queries[0].image
     prediction = draw(localizer, photo, folder / "located.png", candidates=100, top_k=4)
     print_prediction(photo, prediction)

@@ -83,13 +83,13 @@ def interpolate_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     if grid == (side, side):
         return positions
     planes = positions.float().reshape(1, side, side, -1).permute(0, 3, 1, 2)
-    planes = functional.interpolate(
+    resampled: Tensor = functional.interpolate(
         planes,
         scale_factor=[(length + POSITION_OFFSET) / side for length in grid],
         mode="bicubic",
         antialias=False,
     )
-    return planes.flatten(2).transpose(1, 2).to(positions.dtype)
+    return resampled.flatten(2).transpose(1, 2).to(positions.dtype)
 
 
 def class_attention(query: Tensor, key: Tensor) -> Tensor:

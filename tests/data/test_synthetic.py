@@ -28,12 +28,12 @@ from fol.data.synthetic import (
     render,
     true_correspondences,
 )
-from fol.data.synthetic_facades import FacadeSpec
-from fol.data.synthetic_light import LIGHTS
-from fol.data.synthetic_scenery import PlainSpec
-from fol.data.synthetic_street import PLACES_PER_STREET, Street
-from fol.data.synthetic_surfaces import Frame, SurfaceBuilder
-from fol.data.synthetic_textures import _cache, ripmap
+from fol.data.synthetic.facades import FacadeSpec
+from fol.data.synthetic.light import LIGHTS
+from fol.data.synthetic.scenery import PlainSpec
+from fol.data.synthetic.street import PLACES_PER_STREET, Street
+from fol.data.synthetic.surfaces import Frame, SurfaceBuilder
+from fol.data.synthetic.textures import _cache, ripmap
 from fol.errors import ConfigError, DataError
 
 SIZE = 96
@@ -352,7 +352,8 @@ class TestMakeCity:
             assert label.position.easting == pytest.approx(420_000 + east, abs=0.006)
             assert label.position.northing == pytest.approx(5_250_000 + north, abs=0.006)
             assert label.heading == pytest.approx(view.camera.yaw, abs=0.51)
-            assert label.metadata["note"] == view.light == ("day" if name.startswith("database/") else "dusk")
+            assert label.metadata["note"] == view.light
+            assert view.light == ("dusk" if "queries1" in name else "day")
             assert load_image(folder / name).size == (64, 64)
             lights.setdefault(view.place, set()).add(view.light)
         assert all(seen == {"day", "dusk"} for seen in lights.values())
@@ -418,6 +419,13 @@ class TestMakeCity:
         make_city(tmp_path / "c", places=1, seed=9, size=32)
         assert len(list((tmp_path / "c").rglob("*.jpg"))) == 4
 
+    def test_a_place_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(DataError, match=r"city cannot be written \(Not a directory\): choose another folder"):
+            make_city(tmp_path / "file" / "city", places=1, size=32)
+        with pytest.raises(DataError, match="file exists and is not a synthetic city"):
+            make_city(tmp_path / "file", places=1, size=32)
+
     def test_an_empty_folder_is_filled(self, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
         assert (make_city(tmp_path / "empty", places=1, size=32) / "city.json").exists()
@@ -428,7 +436,8 @@ class TestMakeCity:
             ({"places": 0}, "places is 0, give a value from 1"),
             ({"size": 20}, "size is 20, give"),
             ({"database_views": 5}, "database_views is 5, give a value from 1 to 4"),
-            ({"query_light": "noon"}, "no light 'noon', there are day, dusk"),
+            ({"query_lights": ["day", "noon"]}, "no light 'noon', there are day, dusk"),
+            ({"query_lights": []}, "query_lights is empty"),
             ({"seed": -1}, "seed is -1"),
         ],
     )
@@ -438,12 +447,13 @@ class TestMakeCity:
         assert not list(tmp_path.iterdir())
 
     def test_reading_what_is_no_city(self, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="is not a synthetic city, make_city writes one"):
+        with pytest.raises(DataError, match="does not exist: this is no folder that make_city wrote"):
             read_city(tmp_path)
         described = json.loads((folder / "city.json").read_text())
         for content, message in (
             ("{", "is damaged"),
             (json.dumps({**described, "views": {"a.jpg": {}}}), "is damaged"),
+            (json.dumps({**described, "parameters": {"places": "many"}}), "is damaged"),
             (json.dumps({**described, "generator": 0}), "made by generator 0, this fol has"),
         ):
             (tmp_path / "city.json").write_text(content)
