@@ -24,7 +24,7 @@ def count_matches(matches: BatchMatches) -> Tensor:
 def weighted_score(
     matches: BatchMatches, query_weights: Tensor, candidate_weights: Sequence[Tensor], normalise: bool = True
 ) -> Tensor:
-    """Sum over the matches of ``sqrt(w_q w_c)`` ``[N]`` float32, the bilateral weights of FoL++ (spec/fol.md, D.3).
+    """Sum over the matches of ``sqrt(w_q w_c)`` ``[N]`` float32, the bilateral weights of FoL++.
 
     ``query_weights [Lq]`` and N times ``candidate_weights [Lc]``, in [0, 1]. With ``normalise`` the sum is divided by
     ``sqrt(sum(w_q) sum(w_c))`` over all tokens: as matches are one to one, the Cauchy-Schwarz inequality bounds the
@@ -45,7 +45,7 @@ def weighted_score(
 
 
 def fuse(local_score: Tensor, global_similarity: Tensor | None, weight: float) -> Tensor:
-    """``weight * S_g + S_l`` ``[N]`` float32 (spec/fol.md, D.3); the local score alone without a global similarity."""
+    """``weight * S_g + S_l`` ``[N]`` float32; the local score alone without a global similarity."""
     if global_similarity is None or weight == 0:
         return local_score
     return (local_score.double() + weight * global_similarity.double()).float()

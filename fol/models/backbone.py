@@ -98,7 +98,7 @@ def class_attention(query: Tensor, key: Tensor) -> Tensor:
     Only this row is computed; the softmax runs over all N tokens as in the full matrix.
     """
     logits = (query[:, :, :1] * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
-    return logits.softmax(-1)[:, :, 0, 1:].sum(1)
+    return torch.softmax(logits, -1)[:, :, 0, 1:].sum(1)
 
 
 class DinoV2(nn.Module):

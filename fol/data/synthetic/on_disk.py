@@ -1,8 +1,8 @@
 """The synthetic city as a data set on disk, with exact ground truth.
 
 ``make_city`` writes ``database/`` (by day) and ``queries/`` (other viewpoints, other lights) with coordinates in the
-file names, so that every command reads it as any other data set; ``read_city`` gives back geometry and cameras, from which
-``true_correspondences`` follow. Nothing is downloaded, everything is decided by the seed.
+file names, so that every command reads it as any other data set; ``read_city`` gives back geometry and cameras, from
+which ``true_correspondences`` follow. Nothing is downloaded, everything is decided by the seed.
 """
 
 from __future__ import annotations
