@@ -1,0 +1,118 @@
+"""Every command and every Python example of the README and of docs/ runs, in the order in which they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+REPOSITORY = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: Commands that fetch published weights; a stand-in in the official layout is put where the download would be.
+PUBLISHED = re.compile(r"model=fol_vit[bl]14\b")
+
+
+def blocks(document: Path) -> list[tuple[str, str]]:
+    return [(kind, body) for kind, body in BLOCK.findall(document.read_text())]
+
+
+def commands(body: str) -> list[str]:
+    """Command lines without comments; a backslash joins the next line."""
+    lines = re.sub(r"\\\n\s*", "", body).splitlines()
+    return [
+        line for line in (re.sub(r"\s+#.*$", "", raw).strip() for raw in lines) if line and not line.startswith("#")
+    ]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in the state after ``make demo``, where the README goes on."""
+    folder = tmp_path_factory.mktemp("readme")
+    recipe = subprocess.run(["make", "-n", "demo"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert "fol demo out=demo" in recipe
+    done = run("fol demo out=demo", folder)
+    for name in (
+        "located.png",
+        "recall.png",
+        "evaluation/results.json",
+        "evaluation/queries.csv",
+        "city.fol/manifest.json",
+    ):
+        assert (folder / "demo" / name).stat().st_size, done.stdout
+    return folder
+
+
+def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def test_make_targets_of_the_readme_exist():
+    used = {
+        line.split()[1]
+        for _, body in blocks(REPOSITORY / "README.md")
+        for line in commands(body)
+        if line.startswith("make ")
+    }
+    assert used == {"demo", "test"}
+    for target in used:
+        subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, check=True)
+
+
+def test_the_readme_runs_as_it_stands(workplace: Path):
+    ran = 0
+    for kind, body in blocks(REPOSITORY / "README.md"):
+        if kind == "python":
+            run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", workplace)
+            ran += 1
+        for command in commands(body) if kind == "bash" else []:
+            if not command.startswith("make ") and not PUBLISHED.search(command):
+                run(command, workplace)
+                ran += 1
+    assert ran >= 8
+    for folder in ("fol", "official"):
+        assert (workplace / "runs" / folder / "results.json").is_file()
+
+
+@pytest.mark.slow
+def test_commands_with_published_weights(workplace: Path, official_state: Callable[[str], dict[str, torch.Tensor]]):
+    """ViT-B with reference weights stands in for the file that is fetched; its numbers mean nothing."""
+    weights = workplace / "home" / "weights"
+    weights.mkdir(parents=True)
+    state = {f"module.{name}": tensor for name, tensor in official_state("dinov2_vitb14").items()}
+    torch.save({"model_state_dict": state}, weights / "FoL_base.pth")
+    found = [c for kind, body in blocks(REPOSITORY / "README.md") if kind == "bash" for c in commands(body)]
+    published = [command for command in found if PUBLISHED.search(command)]
+    assert published
+    for command in published:
+        run(command, workplace, FOL_HOME=str(weights.parent))
+
+
+@pytest.mark.parametrize("document", sorted((REPOSITORY / "docs").glob("*.md")), ids=lambda p: p.stem)
+def test_python_examples_of_the_documents_run(document: Path, workplace: Path):
+    for kind, body in blocks(document):
+        if kind == "python":
+            run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", workplace)
+
+
+@pytest.mark.parametrize(
+    "document", [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))], ids=lambda p: p.stem
+)
+def test_links_and_pictures_are_there(document: Path):
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target
