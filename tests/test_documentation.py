@@ -88,7 +88,6 @@ def test_the_readme_runs_as_it_stands(workplace: Path):
         assert (workplace / "runs" / folder / "results.json").is_file()
 
 
-@pytest.mark.slow
 def test_commands_with_published_weights(workplace: Path, official_state: Callable[[str], dict[str, torch.Tensor]]):
     """ViT-B with reference weights stands in for the file that is fetched; its numbers mean nothing."""
     weights = workplace / "home" / "weights"

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
 from fol.cli.console import note, out, progress_bar, say
-from fol.cli.index import print_build_report
+from fol.cli.index import calibrate, print_build_report
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.locate import draw, print_prediction
 from fol.data import read_dataset
@@ -36,9 +36,11 @@ def run(config: DictConfig) -> None:
             dataset.database,
             batch_size=config.batch_size,
             overwrite=True,
+            calibrate=False,
             progress=progress,
         )
     print_build_report(report)
+    calibrate(report.place_map, model.device)
     method, options = rerank_settings(config.matching)
     localizer = Localizer(model, report.place_map, method=method, options=options)
     with progress_bar("locating queries") as progress:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 
 from fol.cli.console import note, progress_bar, say
 from fol.cli.loading import load_configured_model
 from fol.data import read_places
-from fol.retrieval import BuildReport, PlaceMap
+from fol.retrieval import BuildReport, PlaceMap, calibration_is_possible
 
 
 def run(config: DictConfig) -> None:
@@ -33,11 +34,24 @@ def run(config: DictConfig) -> None:
                 batch_size=config.batch_size,
                 workers=config.workers,
                 overwrite=config.overwrite,
-                calibrate=config.calibrate,
+                calibrate=False,
                 progress=progress,
             )
     print_build_report(report)
+    if config.calibrate:
+        calibrate(report.place_map, model.device)
     say(f"next: fol locate PHOTO --map {target}")
+
+
+def calibrate(place_map: PlaceMap, device: torch.device) -> None:
+    """Measure the map's confidence, or say why there will be none; a map that is interrupted here is complete."""
+    if not calibration_is_possible(place_map):
+        note(
+            "not calibrated: it takes 20 places with coordinates more than 50 m apart; answers will have no confidence"
+        )
+        return
+    with progress_bar("calibrating") as progress:
+        place_map.calibrate(device=device, progress=progress)
 
 
 def print_build_report(report: BuildReport) -> None:

@@ -106,11 +106,11 @@ def fol_architecture(backbone: BackboneConfig) -> Architecture:
     return Architecture("fol", backbone, AggregationConfig(backbone.channels))
 
 
-def _untrained(size: Literal["tiny", "vits14", "vitb14", "vitl14", "vitg14"]) -> ModelCard:
+def _untrained(size: Literal["tiny", "vits14", "vitb14", "vitl14", "vitg14"], image_size: int = 322) -> ModelCard:
     return ModelCard(
         name=f"fol_{size}_untrained",
         architecture=fol_architecture(dinov2(size)),
-        preprocessing=Preprocessing((322, 322)),
+        preprocessing=Preprocessing((image_size, image_size)),
         preset="fol",
         summary=f"FoL on {size}, random weights: a starting point for training and a baseline",
     )
@@ -150,7 +150,7 @@ CARDS: dict[str, ModelCard] = {
             licence_weights="not verified: see the GitHub repository serizba/salad",
             trained_on="GSV-Cities, from DINOv2 (LVD-142M)",
         ),
-        _untrained("tiny"),
+        _untrained("tiny", 224),
         _untrained("vits14"),
         _untrained("vitb14"),
         _untrained("vitl14"),

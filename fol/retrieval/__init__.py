@@ -2,11 +2,12 @@
 
 For the rest of the library: ``PlaceMap`` (build, open, search, add, remove), its ``BuildReport``, ``ModelIdentity``
 and ``bytes_per_place`` for features from elsewhere and for estimates before building, ``Calibration`` and
-``confidence`` for what scores mean, ``rank_features`` with ``StageRanking`` for both stages at once, and the
-index recipes.
+``confidence`` for what scores mean, ``calibration_is_possible`` for whether a map can say it, ``rank_features`` with
+``StageRanking`` for both stages at once, and the index recipes.
 """
 
 from fol.retrieval.calibration import IN_MAP_CONFIDENCE, confidence
+from fol.retrieval.calibration import is_possible as calibration_is_possible
 from fol.retrieval.changes import bytes_per_place
 from fol.retrieval.index import RECIPES, DescriptorIndex
 from fol.retrieval.manifest import Calibration, Manifest, ModelIdentity
@@ -24,6 +25,7 @@ __all__ = [
     "PlaceMap",
     "StageRanking",
     "bytes_per_place",
+    "calibration_is_possible",
     "confidence",
     "rank_features",
 ]
