@@ -14,7 +14,7 @@ from fol.errors import ConfigError
 from fol.evaluation import EvaluationResult, evaluate, result_table
 from fol.localizer import Localizer
 from fol.models import PlaceModel
-from fol.retrieval import PlaceMap
+from fol.retrieval import MANIFEST, PlaceMap
 
 
 def run(config: DictConfig) -> None:
@@ -51,12 +51,8 @@ def evaluate_dataset(config: DictConfig, model: PlaceModel, dataset: PlaceDatase
 def _map_of(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder: Path) -> PlaceMap:
     # One map per model: another model, size or preset never meets features that are not its own.
     path = folder / f"database-{model.fingerprint[:12]}.fol"
-    if path.is_dir():
-        place_map = PlaceMap.open(path, model)
-        names = {place_map.place(place_id).name for place_id in place_map.ids}
-        skipped = {item.name for item in place_map.skipped}
-        if names | skipped == {place.name for place in dataset.database}:
-            return place_map
+    if path.is_dir() and _is_current(place_map := PlaceMap.open(path, model), dataset):
+        return place_map
     with progress_bar("indexing the database") as progress:
         report = PlaceMap.build(
             path,
@@ -71,3 +67,12 @@ def _map_of(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder
     for skipped_image in report.skipped:
         note(f"skipped {skipped_image.name}: {skipped_image.reason}")
     return report.place_map
+
+
+def _is_current(place_map: PlaceMap, dataset: PlaceDataset) -> bool:
+    """Whether the map is of exactly these photos, none of which was written after it."""
+    names = {place.name for place in place_map.places(place_map.ids)} | {item.name for item in place_map.skipped}
+    if names != {place.name for place in dataset.database}:
+        return False
+    built = (place_map.path / MANIFEST).stat().st_mtime
+    return all(place.image.stat().st_mtime <= built for place in dataset.database)

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from fol.cli.console import note, progress_bar, say
 from fol.cli.loading import load_configured_model
 from fol.data import read_places
-from fol.retrieval import BuildReport, PlaceMap, calibration_is_possible
+from fol.retrieval import BuildReport, ModelIdentity, PlaceMap, bytes_per_place, calibration_is_possible
 
 
 def run(config: DictConfig) -> None:
@@ -20,6 +20,8 @@ def run(config: DictConfig) -> None:
     note(f"{len(places)} photos, {located} with coordinates")
     model = load_configured_model(config.model)
     target = Path(config.out)
+    size = bytes_per_place(ModelIdentity.of(model))
+    note(f"{size / 1e6:.2f} MB a photo: the map takes about {size * len(places) / 1e6:.0f} MB")
     with progress_bar("indexing") as progress:
         if config.add:
             place_map = PlaceMap.open(target, model)

@@ -10,12 +10,13 @@ from fol.retrieval.calibration import IN_MAP_CONFIDENCE, confidence
 from fol.retrieval.calibration import is_possible as calibration_is_possible
 from fol.retrieval.changes import bytes_per_place
 from fol.retrieval.index import RECIPES, DescriptorIndex
-from fol.retrieval.manifest import Calibration, Manifest, ModelIdentity
+from fol.retrieval.manifest import MANIFEST, Calibration, Manifest, ModelIdentity
 from fol.retrieval.place_map import BuildReport, PlaceMap
 from fol.retrieval.two_stage import StageRanking, rank_features
 
 __all__ = [
     "IN_MAP_CONFIDENCE",
+    "MANIFEST",
     "RECIPES",
     "BuildReport",
     "Calibration",

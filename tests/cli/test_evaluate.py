@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from fol.cli import main
+from fol.data.synthetic import make_city
+
+MODEL = ["model=fol_tiny_untrained", "model.image_size=126"]
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory) -> Path:
+    return make_city(tmp_path_factory.mktemp("evaluate") / "city", places=4, size=64)
+
+
+def run(city: Path, out: Path, *words: str) -> dict:
+    assert main(["evaluate", f"data={city}", "--out", str(out), *MODEL, *words]) == 0
+    return json.loads((out / "results.json").read_text())
+
+
+def test_both_stages_protocol_and_configuration_are_written(city, tmp_path, capsys):
+    result = run(city, tmp_path / "out", "candidates=5", "recall_values=[1,8]")
+    printed = capsys.readouterr().out
+    assert "R@8" in printed and "utm<=25m" in printed and "re-ranked" in printed
+    text = json.dumps(result)
+    assert "utm<=25m" in text and "count_as_miss" in text
+    config = OmegaConf.load(tmp_path / "out" / "config.yaml")
+    assert config.candidates == 5 and config.data.root == str(city)
+    table = (tmp_path / "out" / "queries.csv").read_text().splitlines()
+    assert len(table) == 1 + 8
+
+
+def test_the_map_is_kept_until_a_photo_changes(city, tmp_path, capsys):
+    run(city, tmp_path / "out")
+    assert "indexing" in capsys.readouterr().err
+    run(city, tmp_path / "out")
+    assert "indexing" not in capsys.readouterr().err
+    photo = next((city / "database").iterdir())
+    later = time.time() + 5
+    os.utime(photo, (later, later))
+    run(city, tmp_path / "out")
+    assert "indexing" in capsys.readouterr().err
+    os.utime(photo)
+    run(city, tmp_path / "out", "model.preset=official", "model.image_size=224")
+    assert "indexing" in capsys.readouterr().err, "another model never meets these features"
+    assert len(list((tmp_path / "out").glob("database-*.fol"))) == 2
+
+
+def test_a_given_map_is_used(city, tmp_path, capsys):
+    assert main(["index", str(city / "database"), "--out", str(tmp_path / "m.fol"), *MODEL, "calibrate=false"]) == 0
+    capsys.readouterr()
+    run(city, tmp_path / "out", f"map={tmp_path / 'm.fol'}")
+    assert "indexing" not in capsys.readouterr().err
+
+
+def test_data_without_ground_truth_is_named(city, tmp_path, capsys):
+    plain = tmp_path / "plain"
+    for side in ("database", "queries"):
+        (plain / side).mkdir(parents=True)
+        for number, photo in enumerate(sorted((city / side).iterdir())[:3]):
+            (plain / side / f"{number}.jpg").write_bytes(photo.read_bytes())
+    assert main(["evaluate", f"data={plain}", "--out", str(tmp_path / "out"), *MODEL]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ") and str(plain) in line and "ground_truth.csv" in line
+    assert main(["evaluate", f"data={tmp_path / 'absent'}", "--out", str(tmp_path / "out"), *MODEL]) == 1
