@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from fol.data import MIN_SIDE, load_image
-from fol.errors import ConfigError, ImageError, MapError
+from fol.data import load_image, upright_rgb
+from fol.errors import ConfigError, MapError
 from fol.reranking import METHODS, Method, RerankOptions
 from fol.retrieval import IN_MAP_CONFIDENCE, PlaceMap, StageRanking, confidence, rank_features
 from fol.types import Extractor, Features, Prediction, RankedPlace
@@ -58,7 +58,7 @@ class Localizer:
 
     def extract(self, image: str | Path | Image.Image) -> Features:
         """Features of one photo, on the model's device; an opened image is turned upright and made RGB."""
-        photo = _upright_rgb(image) if isinstance(image, Image.Image) else load_image(Path(image))
+        photo = upright_rgb(image) if isinstance(image, Image.Image) else load_image(Path(image))
         with torch.inference_mode():
             return self.model.extract(self.model.transform(photo)[None], [photo.size])[0]
 
@@ -97,14 +97,3 @@ class Localizer:
             RankedPlace(rank, place_id, place, float(score), similarity[place_id], count)
             for rank, (place, (place_id, score, count)) in enumerate(zip(places, best, strict=True), 1)
         ]
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    """By the rules of ``load_image``: upright, on white."""
-    if min(image.size) < MIN_SIDE:
-        raise ImageError(f"image is {image.width}x{image.height} pixels, but each side needs at least {MIN_SIDE}")
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
-    return upright.convert("RGB")

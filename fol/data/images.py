@@ -54,6 +54,19 @@ def load_image(path: str | os.PathLike[str]) -> Image.Image:
             raise ImageError(f"{printable(path)}: is damaged or truncated ({_reason(error)})") from error
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An image that is opened already, by the rules of ``load_image``; the given one stays as it is.
+
+    Raises ``ImageError`` under ``MIN_SIDE`` pixels a side.
+    """
+    if min(image.size) < MIN_SIDE:
+        raise ImageError(f"the image is {_shown_size(image)} pixels, but each side needs at least {MIN_SIDE}")
+    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        image = image.copy()
+        _turn_upright(image)
+    return _to_rgb(image)
+
+
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) of what ``load_image`` would return, from the header alone.
 

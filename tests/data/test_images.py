@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fol.data.images import MAX_PIXELS, image_size, list_images, load_image
+from fol.data.images import MAX_PIXELS, image_size, list_images, load_image, upright_rgb
 from fol.errors import DataError, ImageError
 
 ORIENTATION = 0x0112
@@ -394,3 +394,23 @@ class TestListImages:
         with pytest.raises(DataError, match="is a file"):
             list_images(tmp_path / "file")
         assert list_images(str(tmp_path)) == ()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "I;16", "1", "CMYK"])
+def test_an_opened_image_follows_the_rules_of_files(mode: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65536, (20, 30), dtype=np.uint16)
+    image = Image.fromarray(pixels) if mode == "I;16" else Image.fromarray((pixels >> 8).astype(np.uint8)).convert(mode)
+    image.save(tmp_path / "image.tiff")
+    before = image.tobytes()
+    assert np.array_equal(np.asarray(upright_rgb(image)), np.asarray(load_image(tmp_path / "image.tiff")))
+    assert image.tobytes() == before
+
+
+def test_an_opened_image_is_turned_without_changing_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.new("RGB", (30, 20)).save(tmp_path / "turned.jpg", exif=exif)
+    with Image.open(tmp_path / "turned.jpg") as opened:
+        assert upright_rgb(opened).size == (20, 30) and opened.size == (30, 20)
+    with pytest.raises(ImageError, match="the image is 5x40 pixels"):
+        upright_rgb(Image.new("RGB", (5, 40)))
