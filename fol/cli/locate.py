@@ -15,8 +15,9 @@ from rich.table import Table
 from fol.cli.console import note, out, say
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.data import load_image
-from fol.errors import FolError, ImageError
+from fol.errors import CheckpointError, ConfigError, FolError, ImageError
 from fol.localizer import Localizer
+from fol.models import PlaceModel
 from fol.reranking import rerank
 from fol.retrieval import PlaceMap
 from fol.types import Position, Prediction
@@ -29,7 +30,7 @@ def run(config: DictConfig) -> None:
         [Path(photo) for photo in config.photos] if isinstance(config.photos, ListConfig) else [Path(config.photos)]
     )
     place_map = PlaceMap.open(config.map)
-    model = load_configured_model(config.model, place_map.manifest.model.recipe)
+    model = _model_of(config, place_map)
     method, options = rerank_settings(config.matching)
     localizer = Localizer(model, place_map, method=method, options=options)
     failed = 0
@@ -56,6 +57,17 @@ def run(config: DictConfig) -> None:
         say(json.dumps(answers, indent=1, ensure_ascii=False))
     if failed:
         raise FolError(f"{failed} of {len(photos)} photos could not be used")
+
+
+def _model_of(config: DictConfig, place_map: PlaceMap) -> PlaceModel:
+    """The model that the map says, unless the configuration names one."""
+    try:
+        return load_configured_model(config.model, place_map.manifest.model.recipe)
+    except (CheckpointError, ConfigError) as error:
+        if config.model.name is not None:
+            raise
+        name = place_map.manifest.model.name
+        raise ConfigError(f"{error}; {config.map} was built with {name}: say where it is with model=PATH") from error
 
 
 def print_prediction(photo: Path, prediction: Prediction) -> None:

@@ -71,7 +71,7 @@ def load_model(
     if image_size is not None:
         card = card.with_image_size(_checked_size(image_size))
     recipe = {
-        "name_or_path": str(name_or_path),
+        "name_or_path": str(name_or_path) if str(name_or_path) in CARDS else str(path.absolute()),
         "preset": card.preset,
         "heads": heads,
         "image_size": list(card.preprocessing.image_size),

@@ -160,6 +160,23 @@ def test_a_checkpoint_of_another_architecture(tmp_path, good_map, official_state
     assert "not a FoL or SALAD checkpoint" in one_error_line(capsys)
 
 
+def test_a_map_whose_weight_file_was_moved_says_so(tmp_path, good_map, official_tiny, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(official_tiny, "weights.pth")
+    fine = good_map.parent / "photos" / "1.jpg"
+    model = ["model=weights.pth", "model.heads=4", "model.image_size=224"]
+    assert main(["index", str(fine.parent), "--out", "m.fol", *model]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["locate", str(fine), "--map", "../m.fol"]) == 0, "the recipe knows where the file is"
+    (tmp_path / "weights.pth").rename(tmp_path / "moved.pth")
+    capsys.readouterr()
+    assert main(["locate", str(fine), "--map", "../m.fol"]) == 1
+    assert "weights.pth: no such file" in (line := one_error_line(capsys)) and "model=PATH" in line
+    moved = ["model=../moved.pth", "model.heads=4", "model.image_size=224"]
+    assert main(["locate", str(fine), "--map", "../m.fol", *moved]) == 0
+
+
 def test_existing_maps_are_not_overwritten_by_accident(good_map, capsys):
     before = {p.name: p.read_bytes() for p in good_map.iterdir() if p.is_file()}
     assert main(["index", str(good_map.parent / "photos"), "--out", str(good_map), *MODEL]) == 1
