@@ -49,7 +49,7 @@ def _download(source: WeightSource, placed: Path) -> Path:
         cause = error.reason if isinstance(error, URLError) else error
         reason = next((line for line in str(cause).splitlines() if line.strip()), type(error).__name__)
         raise DownloadError(
-            f"cannot download {source.origin} ({reason.strip()[:160]}); fetch it where there is a network and place it "
+            f"cannot download {source.origin} ({reason.strip().split(". ")[0]}); fetch it where there is a network and place it "
             f"at {placed}, or give its path instead of the name"
         ) from error
 
