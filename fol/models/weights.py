@@ -47,9 +47,10 @@ def _download(source: WeightSource, placed: Path) -> Path:
         return placed
     except Exception as error:  # every network library has errors of its own
         cause = error.reason if isinstance(error, URLError) else error
-        reason = next((line for line in str(cause).splitlines() if line.strip()), type(error).__name__)
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        reason = lines[0].split(". ")[0] if lines else type(error).__name__
         raise DownloadError(
-            f"cannot download {source.origin} ({reason.strip().split(". ")[0]}); fetch it where there is a network and place it "
+            f"cannot download {source.origin} ({reason}); fetch it where there is a network and place it "
             f"at {placed}, or give its path instead of the name"
         ) from error
 
