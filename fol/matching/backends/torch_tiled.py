@@ -23,6 +23,7 @@ from torch import Tensor
 from fol.matching.inputs import TokenSet
 from fol.matching.mutual_nearest import BatchMatches
 from fol.matching.precision import exact_float32
+from fol.matching.threads import map_single_threaded
 
 _TILE_ROWS = 256
 _TILE_CELLS = 2**21  # 8 MiB of float32: long candidates get fewer rows per tile
@@ -74,18 +75,23 @@ def _up(length: int) -> int:
 def _match_each(
     query: TokenSet, candidates: Sequence[TokenSet], least: float, partner: Tensor, similarity: Tensor
 ) -> None:
-    """Fill rows of the answer in place, one candidate after the other."""
+    """Fill rows of the answer in place, one candidate per thread at a time."""
     tokens, query_rows = query.compact()
     tokens = _aligned(tokens, _up(query.count))
-    for k, candidate in enumerate(candidates):
+
+    def match(candidate: TokenSet) -> tuple[Tensor, Tensor] | None:
         if candidate.count == 0:
-            continue
+            return None
         columns, candidate_rows = candidate.compact()
         found, cosine = _match_pair(
             tokens, query.count, _aligned(columns, _up(candidate.count)), candidate.count, least
         )
-        if candidate_rows is not None:
-            found = torch.where(found >= 0, candidate_rows[found], -1)
+        return found if candidate_rows is None else torch.where(found >= 0, candidate_rows[found], -1), cosine
+
+    for k, answer in enumerate(map_single_threaded(match, candidates)):
+        if answer is None:
+            continue
+        found, cosine = answer
         if query_rows is None:
             partner[k], similarity[k] = found, cosine
         else:
