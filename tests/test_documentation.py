@@ -31,7 +31,7 @@ def commands(body: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def after_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in the state after ``make demo``, where the README goes on."""
     folder = tmp_path_factory.mktemp("readme")
     recipe = subprocess.run(["make", "-n", "demo"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
@@ -73,24 +73,24 @@ def test_make_targets_of_the_readme_exist():
         subprocess.run(["make", "-n", target], cwd=REPOSITORY, capture_output=True, check=True)
 
 
-def test_the_readme_runs_as_it_stands(workplace: Path):
+def test_the_readme_runs_as_it_stands(after_demo: Path):
     ran = 0
     for kind, body in blocks(REPOSITORY / "README.md"):
         if kind == "python":
-            run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", workplace)
+            run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", after_demo)
             ran += 1
         for command in commands(body) if kind == "bash" else []:
             if not command.startswith("make ") and not PUBLISHED.search(command):
-                run(command, workplace)
+                run(command, after_demo)
                 ran += 1
     assert ran >= 8
     for folder in ("fol", "official"):
-        assert (workplace / "runs" / folder / "results.json").is_file()
+        assert (after_demo / "runs" / folder / "results.json").is_file()
 
 
-def test_commands_with_published_weights(workplace: Path, official_state: Callable[[str], dict[str, torch.Tensor]]):
+def test_commands_with_published_weights(after_demo: Path, official_state: Callable[[str], dict[str, torch.Tensor]]):
     """ViT-B with reference weights stands in for the file that is fetched; its numbers mean nothing."""
-    weights = workplace / "home" / "weights"
+    weights = after_demo / "home" / "weights"
     weights.mkdir(parents=True)
     state = {f"module.{name}": tensor for name, tensor in official_state("dinov2_vitb14").items()}
     torch.save({"model_state_dict": state}, weights / "FoL_base.pth")
@@ -98,14 +98,14 @@ def test_commands_with_published_weights(workplace: Path, official_state: Callab
     published = [command for command in found if PUBLISHED.search(command)]
     assert published
     for command in published:
-        run(command, workplace, FOL_HOME=str(weights.parent))
+        run(command, after_demo, FOL_HOME=str(weights.parent))
 
 
 @pytest.mark.parametrize("document", sorted((REPOSITORY / "docs").glob("*.md")), ids=lambda p: p.stem)
-def test_python_examples_of_the_documents_run(document: Path, workplace: Path):
+def test_python_examples_of_the_documents_run(document: Path, after_demo: Path):
     for kind, body in blocks(document):
         if kind == "python":
-            run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", workplace)
+            run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", after_demo)
 
 
 @pytest.mark.parametrize(
