@@ -88,7 +88,9 @@ def print_prediction(photo: Path, prediction: Prediction) -> None:
 
 def verdict(prediction: Prediction) -> str:
     """One phrase: the place and how sure it is, or that the photo seems to be from elsewhere."""
-    where = f"{prediction.place.name} at {coordinates(prediction.position)}"
+    where = prediction.place.name
+    if prediction.position is not None:
+        where += f" at {coordinates(prediction.position)}"
     if prediction.confidence is None:
         return f"{where} (the map is not calibrated: no confidence)"
     sure = f"confidence {prediction.confidence:.2f}"
