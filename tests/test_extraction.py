@@ -19,12 +19,7 @@ from fol.types import Extractor, Features, Place
 SIZES = [(140, 140), (280, 140), (90, 300), (512, 384), (64, 64), (200, 200), (33, 14)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -100,9 +100,10 @@ def _quoted(text: str) -> str:
 
 def _explain(folder: Path, verb: str, message: str) -> str:
     """One line for people, from hydra's several."""
-    if found := re.search(r"Key '([^']+)' is not in struct|Could not override '([^']+)'", message):
-        # The second group is the whole path of the key; prefer it.
-        key = (re.search(r"Could not override '([^']+)'", message) or found)[1]
+    # The first form names the whole path of the key, the second its last part.
+    forms = (r"Could not override '([^']+)'", r"Key '([^']+)' is not in struct")
+    if found := next(filter(None, (re.search(form, message) for form in forms)), None):
+        key = found[1]
         known = sorted(str(k) for k in OmegaConf.load(folder / f"{verb}.yaml") if k != "defaults")
         near = difflib.get_close_matches(key.split(".")[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"options are {', '.join(known)}"
