@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fol.losses.alignment import alignment, official_alignment
+from fol.losses.cells import patch_cells, read_cells, token_cells
 from fol.losses.contrast import contrast, official_contrast, random_partner
 from fol.losses.local_triplet import (
+    TokenBatch,
     local_triplet,
     official_local_triplet,
     official_tokens,
-    select_tokens,
 )
 from fol.losses.mining import hardest_images, next_of_place, official_hard_triplets
 from fol.losses.multi_similarity import multi_similarity
@@ -169,11 +170,18 @@ class FoLLoss(nn.Module):
     ) -> None:
         options = self.options
         hardest = hardest_images(inputs.descriptor.detach(), labels, never_negative)
+        partner, paired = next_of_place(labels)
+        number = torch.arange(len(labels), device=labels.device)
+        cells, valid = token_cells(inputs.region_map, inputs.selected, options.local_triplet_options)
+        patches = patch_cells(torch.stack([number, partner, hardest.negative]), inputs.grid)
+        # A term that is off reads nothing.
+        tokens, local = read_cells(
+            inputs.dense_local,
+            cells if options.local_triplet else cells[:, :0],
+            patches if options.pseudo_correspondence else patches[:, :, :0],
+        )
         if options.local_triplet:
-            tokens = select_tokens(
-                inputs.dense_local, inputs.region_map, inputs.selected, options.local_triplet_options
-            )
-            result = local_triplet(tokens, hardest, options.local_triplet_options)
+            result = local_triplet(TokenBatch(tokens, valid), hardest, options.local_triplet_options)
             terms["local_triplet"] = result.loss
             statistics |= {
                 "triplets": result.triplets,
@@ -185,10 +193,9 @@ class FoLLoss(nn.Module):
         if options.contrast:
             terms["contrast"] = contrast(inputs.dense_local, inputs.fine_map(), labels, options.contrast_options)
         if options.pseudo_correspondence:
-            partner, valid = next_of_place(labels)
             pseudo = options.pseudo_correspondence_options
-            mined = mine_correspondences(inputs.patch_map, inputs.assignment, inputs.selected, partner, valid, pseudo)
+            mined = mine_correspondences(inputs.patch_map, inputs.assignment, inputs.selected, partner, paired, pseudo)
             terms["pseudo_correspondence"] = pseudo_correspondence(
-                inputs.dense_local, inputs.grid, mined, partner, hardest.negative, hardest.has_negative, pseudo
+                local[0], local[1], local[2], hardest.has_negative, inputs.grid, mined, pseudo
             )
             statistics["correspondences"] = mined.valid.sum()

@@ -10,7 +10,6 @@ from torch import Tensor
 from fol.losses.mining import HardestImages
 from fol.losses.options import LocalTripletOptions
 from fol.models.local_head import patch_of_fine_cell
-from fol.models.regions import upsample_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,37 +28,6 @@ class TripletLoss:
     triplets: Tensor
     active: Tensor
     matches: Tensor
-
-
-def select_tokens(
-    dense_local: Tensor, region_map: Tensor, selected: Tensor, options: LocalTripletOptions
-) -> TokenBatch:
-    """Descriptors in the selected patches, the same number of slots for every image.
-
-    Every ``stride``-th cell of ``dense_local [B, 4h-3, 4w-3, d]`` is a candidate; kept are the ``max_tokens`` of them
-    with the largest ``region_map [B, h, w]`` that lie in a patch of ``selected [B, h, w]``. Slots left over are not
-    valid. No number depends on the data, so nothing waits for the device.
-    """
-    height, width = selected.shape[1:]
-    fine_height, fine_width = dense_local.shape[1:3]
-    device = dense_local.device
-    rows = torch.arange(0, fine_height, options.stride, device=device)
-    columns = torch.arange(0, fine_width, options.stride, device=device)
-    patch_rows = patch_of_fine_cell(height, True, device)[rows]
-    patch_columns = patch_of_fine_cell(width, True, device)[columns]
-    chosen = selected[:, patch_rows][:, :, patch_columns].flatten(1)
-    strength = upsample_map(region_map.detach(), (fine_height, fine_width))[:, rows][:, :, columns].flatten(1)
-    slots = min(options.max_tokens, chosen.shape[1])
-    best = strength.masked_fill(~chosen, -torch.inf).topk(slots, dim=1).indices
-    cells = (rows[:, None] * fine_width + columns[None, :]).flatten()[best]
-    return TokenBatch(rows_of(dense_local.flatten(1, 2), cells), chosen.gather(1, best))
-
-
-def rows_of(features: Tensor, index: Tensor) -> Tensor:
-    """Rows ``index [B, K]`` of ``features [B, N, d]``, as ``[B, K, d]``; backward adds whole rows, which is fast."""
-    batch, count, dim = features.shape
-    offset = torch.arange(batch, device=index.device).unsqueeze(1) * count
-    return features.reshape(-1, dim).index_select(0, (index + offset).flatten()).view(*index.shape, dim)
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """Pseudo-correspondences as published, quirks included (official: loss.py:39-192).
 
-The ``fol`` form (``pseudo_correspondence.py``) mends them: here the first valid anchor of an image is dropped, a
-runner-up of negative similarity makes the ratio negative and so rejects the match, the first five are kept and not the best, and
-patches are read from the fine map at a place that is up to two cells off.
+The ``fol`` form (``pseudo_correspondence.py``) mends them: here the first valid anchor of an image is dropped; a
+runner-up of negative similarity makes the ratio negative and so rejects the match; the first five are kept and not the
+best; and patches are read from the fine map at a place that is up to two cells off.
 """
 
 from __future__ import annotations

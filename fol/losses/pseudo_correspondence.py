@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fol.losses.local_triplet import rows_of
+from fol.losses.cells import rows_of
 from fol.losses.options import PseudoCorrespondenceOptions
-from fol.models.local_head import UPSAMPLING
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ def mine_correspondences(
     ``patch_map [B, C, h, w]``, ``assignment [B, m, n]``, ``selected [B, h, w]``; ``valid [B]``: there is a partner.
     Both patches are in the selected regions and (``same_cluster``) belong most to the same cluster; each is the other's
     nearest such patch; the cosine is above ``min_similarity`` and exceeds that of every patch of the partner outside
-    the neighbourhood of the match, selected or not, by ``margin``. The ``max_matches`` with the largest margins are kept.
+    the neighbourhood of the match, selected or not, by ``margin``. The ``max_matches`` of largest margin are kept.
     """
     features = functional.normalize(patch_map.flatten(2), dim=1)
     similarity = features.transpose(1, 2) @ features[partner]
@@ -71,46 +70,25 @@ def mine_correspondences(
     return Correspondences(ranked, match.gather(1, ranked), best.gather(1, ranked), accepted.gather(1, ranked))
 
 
-def patch_descriptors(dense_local: Tensor, grid: tuple[int, int]) -> Tensor:
-    """One local descriptor per patch, ``[B, h*w, d]``, from the true centre (fine cell 4r) or a cell next to it.
-
-    Which of the sixteen cells of a patch (4r-2 .. 4r+1, held inside the map) goes round with the number of the image,
-    so that all phases of the transposed convolutions are trained; it is the same cell for all patches of an image.
-    """
-    batch, fine_height, fine_width, _ = dense_local.shape
-    number = torch.arange(batch, device=dense_local.device).unsqueeze(1)
-    rows, columns = (
-        (torch.arange(side, device=dense_local.device) * UPSAMPLING + offset - 2).clamp(0, fine - 1)
-        for side, offset, fine in (
-            (grid[0], number % UPSAMPLING, fine_height),
-            (grid[1], number // UPSAMPLING % UPSAMPLING, fine_width),
-        )
-    )
-    cells = rows.unsqueeze(2) * fine_width + columns.unsqueeze(1)
-    return rows_of(dense_local.flatten(1, 2), cells.flatten(1))
-
-
 def pseudo_correspondence(
-    dense_local: Tensor,
+    anchors: Tensor,
+    targets: Tensor,
+    others: Tensor,
+    has_other: Tensor,
     grid: tuple[int, int],
     mined: Correspondences,
-    partner: Tensor,
-    negative: Tensor,
-    has_negative: Tensor,
     options: PseudoCorrespondenceOptions,
 ) -> Tensor:
     """Mean over the mined pairs; 0 if there are none.
 
+    Local descriptors ``[B, n, d]``, one per patch: of the image (``anchors``), of its partner (``targets``) and of the
+    hardest image of another place (``others``, where ``has_other [B]``).
+
     ``contrast``: -log softmax of the matched descriptor's cosine, over ``temperature``, among those of all patches of
-    the partner outside the neighbourhood of the match and of all patches of ``negative [B]``, the hardest image of
-    another place. Without negatives, as published (``attract``: s1 (1 - cosine)), a local head can satisfy the loss
-    with one descriptor for everything, which a network trained from scratch finds soon; and without those of other
-    places it could tell patches apart by where they are.
+    the partner outside the neighbourhood of the match and of all patches of ``others``. Without negatives, as
+    published (``attract``: s1 (1 - cosine)), a local head can satisfy the loss with one descriptor for everything, which
+    a network trained from scratch finds soon; without those of other places it could tell patches by where they are.
     """
-    # Both images of a pair are read at the phase of the first.
-    own, others = dense_local, dense_local.index_select(0, partner)
-    anchors = patch_descriptors(own, grid)
-    targets = patch_descriptors(others, grid)
     anchor, positive = rows_of(anchors, mined.anchor), rows_of(targets, mined.positive)
     cosine = (anchor * positive).sum(2)
     count = mined.valid.sum().clamp_min(1)
@@ -118,8 +96,8 @@ def pseudo_correspondence(
         return torch.where(mined.valid, mined.similarity * (1 - cosine), 0.0).sum() / count
     near = near_patches(grid, options.neighbourhood, cosine.device)[mined.positive]
     within = (anchor @ targets.transpose(1, 2)).masked_fill(near, -torch.inf)
-    across = anchor @ patch_descriptors(dense_local.index_select(0, negative), grid).transpose(1, 2)
-    across = across.masked_fill(~has_negative[:, None, None], -torch.inf)
+    across = anchor @ others.transpose(1, 2)
+    across = across.masked_fill(~has_other[:, None, None], -torch.inf)
     logits = torch.cat([cosine.unsqueeze(2), within, across], dim=2) / options.temperature
     nll = logits.logsumexp(2) - logits[:, :, 0]
     return torch.where(mined.valid, nll, 0.0).sum() / count
