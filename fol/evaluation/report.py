@@ -23,7 +23,7 @@ from fol.errors import DataError
 from fol.evaluation.journal import writing
 from fol.evaluation.recall import RULES, WithoutPositives
 from fol.evaluation.result import EvaluationResult, QueryResult, Stage, StageSeconds, Subject
-from fol.retrieval.files import write_atomically
+from fol.files import write_atomically
 
 SCHEMA = "fol.evaluation/1"
 RESULTS = "results.json"

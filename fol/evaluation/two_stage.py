@@ -23,9 +23,9 @@ from fol.evaluation.report import RANKINGS, write_result
 from fol.evaluation.result import EvaluationResult, Subject
 from fol.evaluation.scoring import no_ground_truth, score_queries, stage_seconds
 from fol.extraction import extract_places
+from fol.files import writer_lock
 from fol.localizer import Localizer
 from fol.reranking import RerankOptions
-from fol.retrieval.files import writer_lock
 from fol.types import Features, ProgressCallback
 
 
@@ -52,8 +52,8 @@ def evaluate(
     A run that was killed goes on where it stopped when it is started again with the same model, map, data set,
     candidates and options, and gives the same numbers; with others it starts fresh.
 
-    Raises ``ConfigError`` (options), ``DataError`` (no ground truth, no queries, ``out`` cannot be written) and
-    ``MapError`` (the map is not of this data set, or another evaluation is writing to ``out``).
+    Raises ``ConfigError`` (options), ``DataError`` (no ground truth, no queries, ``out`` cannot be written or another
+    evaluation is writing there) and ``MapError`` (the map is not of this data set).
     """
     ks = _checked_recall_values(recall_values)
     _check(dataset, candidates, without_positives)

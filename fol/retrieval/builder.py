@@ -17,14 +17,15 @@ from fol import __version__
 from fol.data import printable
 from fol.errors import MapError
 from fol.extraction import Skipped
+from fol.files import write_atomically
 from fol.retrieval.descriptor_store import DescriptorStore, as_descriptors
 from fol.retrieval.feeds import Feed
-from fol.retrieval.files import RecordFile, checksum, write_atomically
 from fol.retrieval.index import get_recipe
 from fol.retrieval.journal import JOURNAL, Journal, Progress, Undertaking
 from fol.retrieval.local_store import encode, record_dtype
 from fol.retrieval.manifest import Manifest, MapFile
 from fol.retrieval.places_table import PlacesTable, root_of
+from fol.retrieval.records import RecordFile, checksum
 from fol.types import Features, Place, ProgressCallback
 
 

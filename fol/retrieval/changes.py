@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from fol.errors import MapError
 from fol.extraction import Skipped
+from fol.files import LOCK, exchange_directories, sync_directory, writer_lock
 from fol.retrieval.builder import MapWriter, write_places
 from fol.retrieval.feeds import Feed
-from fol.retrieval.files import LOCK, exchange_directories, sync_directory, writer_lock
 from fol.retrieval.journal import JOURNAL, Journal, Undertaking
 from fol.retrieval.local_store import record_dtype
 from fol.retrieval.manifest import MANIFEST, Calibration, Manifest, ModelIdentity
@@ -55,9 +55,9 @@ def create(
     except OSError as error:
         raise MapError(f"{partial} cannot be made ({error.strerror}): choose another place for the map") from error
     with ExitStack() as stack:
-        stack.enter_context(writer_lock(partial))
+        stack.enter_context(writer_lock(partial, MapError))
         if _check_target(path, overwrite):  # again: another process may just have finished it
-            stack.enter_context(writer_lock(path))
+            stack.enter_context(writer_lock(path, MapError))
             Journal.remove(path)
         found = Journal.undertaking(partial)
         if found is None or found.kind != "build":  # an old map that was being deleted, or nothing at all
@@ -78,7 +78,7 @@ def create(
 
 def extend(folder: Path, model: ModelIdentity, feed: Feed, progress: ProgressCallback | None) -> Written:
     """Append places to a map."""
-    with writer_lock(folder):
+    with writer_lock(folder, MapError):
         base = Manifest.read(folder)
         _clean(folder, base)
         what = Undertaking("add", base.model, base.index, base.rows, base.next_id)
@@ -94,7 +94,7 @@ def extend(folder: Path, model: ModelIdentity, feed: Feed, progress: ProgressCal
 
 def drop(folder: Path, ids: NDArray[np.int64]) -> int:
     """Take places out of a map; their records stay in the files as holes. Unknown ids raise ``MapError``."""
-    with writer_lock(folder):
+    with writer_lock(folder, MapError):
         base = Manifest.read(folder)
         _clean(folder, base)
         path = folder / base.files["places"].name
@@ -112,7 +112,7 @@ def drop(folder: Path, ids: NDArray[np.int64]) -> int:
 
 def note(folder: Path, calibration: Calibration) -> None:
     """Put a calibration into the manifest, in place of an older one for the same ranking."""
-    with writer_lock(folder):
+    with writer_lock(folder, MapError):
         base = Manifest.read(folder)
         key = (calibration.method, calibration.options)
         others = [c for c in base.calibration if (c.method, c.options) != key]

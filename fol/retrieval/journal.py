@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fol.errors import MapError
-from fol.retrieval.files import RecordFile, checksum, write_atomically
+from fol.files import write_atomically
 from fol.retrieval.manifest import ModelIdentity
+from fol.retrieval.records import RecordFile, checksum
 
 JOURNAL = "journal.jsonl"
 _SYNC_SECONDS = 5.0

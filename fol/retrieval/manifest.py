@@ -10,7 +10,7 @@ from typing import Any
 
 from fol.errors import MapError
 from fol.extraction import Skipped
-from fol.retrieval.files import write_atomically
+from fol.files import write_atomically
 from fol.types import Extractor
 
 FORMAT_VERSION = 1

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from fol.errors import MapError
 from fol.retrieval.descriptor_store import DescriptorStore
-from fol.retrieval.files import checksum
 from fol.retrieval.index import DescriptorIndex, get_recipe
 from fol.retrieval.local_store import LocalStore
 from fol.retrieval.manifest import Manifest, MapFile
 from fol.retrieval.places_table import PlacesTable
+from fol.retrieval.records import checksum
 
 _APPENDED = ("descriptors", "local")  # may be longer than the manifest says: an addition is under way or was killed
 _ATTEMPTS = 5

@@ -22,9 +22,9 @@ from fol.errors import ConfigError, DataError, MapError
 from fol.evaluation import EvaluationResult, evaluate, read_result
 from fol.evaluation.journal import read_rankings
 from fol.evaluation.two_stage import _key, _subject
+from fol.files import writer_lock
 from fol.localizer import Localizer
 from fol.retrieval import PlaceMap
-from fol.retrieval.files import writer_lock
 from fol.types import Extractor, Features, Place
 
 DATABASE, QUERIES = 12, 9
@@ -346,7 +346,7 @@ def test_nothing_to_measure(localizer: Localizer, dataset: PlaceDataset, tmp_pat
 
 
 def test_one_writer(localizer: Localizer, dataset: PlaceDataset, tmp_path: Path) -> None:
-    with writer_lock(tmp_path), pytest.raises(MapError, match="being written"):
+    with writer_lock(tmp_path), pytest.raises(DataError, match="being written"):
         run(localizer, dataset, tmp_path)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from fol.errors import MapError
-from fol.retrieval.files import RecordFile
 from fol.retrieval.journal import JOURNAL, Journal, Progress, Undertaking
 from fol.retrieval.manifest import ModelIdentity
+from fol.retrieval.records import RecordFile
 
 _WHAT = Undertaking("build", ModelIdentity("m", "ab" * 32, "fol", 1, 0, 0), "flat")
 _START = Progress(0, 0, (0,))

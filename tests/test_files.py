@@ -2,19 +2,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import zlib
 from pathlib import Path
 
 import pytest
 
-from fol.errors import MapError
-from fol.retrieval.files import (
-    RecordFile,
-    checksum,
-    exchange_directories,
-    write_atomically,
-    writer_lock,
-)
+from fol.errors import DataError, MapError
+from fol.files import exchange_directories, write_atomically, writer_lock
 
 
 def test_a_file_is_replaced_whole_and_no_temporary_stays(tmp_path: Path) -> None:
@@ -23,35 +16,6 @@ def test_a_file_is_replaced_whole_and_no_temporary_stays(tmp_path: Path) -> None
     write_atomically(path, b"second")
     assert path.read_bytes() == b"second"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_checksum_of_a_part_continues_the_one_before(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    data = bytes(range(256)) * 10
-    path.write_bytes(data)
-    first = checksum(path, 100)
-    assert first == zlib.crc32(data[:100])
-    assert checksum(path, len(data), 100, first) == zlib.crc32(data)
-    with pytest.raises(MapError, match=r"a is truncated: 2560 bytes instead of 2561"):
-        checksum(path, len(data) + 1)
-
-
-def test_records_continue_where_the_good_ones_end(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    file = RecordFile(path, 4)
-    file.append(memoryview(b"aaaabbbb"))
-    records, crc = file.records, file.crc
-    file.append(memoryview(b"cccc"))
-    file.close()
-    path.write_bytes(path.read_bytes() + b"dd")  # a batch that never got finished
-    file = RecordFile(path, 4, records, crc)
-    assert path.read_bytes() == b"aaaabbbb"
-    file.append(memoryview(b"eeee"))
-    file.close()
-    assert path.read_bytes() == b"aaaabbbbeeee"
-    assert file.crc == zlib.crc32(b"aaaabbbbeeee")
-    with pytest.raises(MapError, match="records is truncated"):
-        RecordFile(path, 4, 4)
 
 
 def _hold(folder: Path, ready: multiprocessing.synchronize.Event, leave: multiprocessing.synchronize.Event) -> None:
@@ -66,7 +30,7 @@ def test_one_writer_at_a_time_across_processes_and_the_lock_dies_with_them(tmp_p
     process = context.Process(target=_hold, args=(tmp_path, ready, leave))
     process.start()
     assert ready.wait(20)
-    with pytest.raises(MapError, match="is being written by another process"), writer_lock(tmp_path):
+    with pytest.raises(DataError, match="is being written by another process"), writer_lock(tmp_path):
         pass
     process.kill()
     process.join()
@@ -77,7 +41,7 @@ def test_one_writer_at_a_time_across_processes_and_the_lock_dies_with_them(tmp_p
 def test_one_writer_at_a_time_within_a_process(tmp_path: Path) -> None:
     with writer_lock(tmp_path):
         for _ in range(2):  # a failed attempt must not loosen the lock of the first
-            with pytest.raises(MapError, match="is being written"), writer_lock(tmp_path):
+            with pytest.raises(DataError, match="is being written"), writer_lock(tmp_path):
                 pass
         context = multiprocessing.get_context("fork")
         process = context.Process(target=_expect_busy, args=(tmp_path,))
@@ -90,14 +54,19 @@ def test_one_writer_at_a_time_within_a_process(tmp_path: Path) -> None:
 
 def _expect_busy(folder: Path) -> None:
     # What the parent holds in this process's copy of its memory says nothing about the file's lock.
-    from fol.retrieval import files
+    from fol import files
 
     files._held.clear()
     try:
         with writer_lock(folder):
             os._exit(1)
-    except MapError:
+    except DataError:
         os._exit(0)
+
+
+def test_the_lock_of_a_map_says_so(tmp_path: Path) -> None:
+    with writer_lock(tmp_path), pytest.raises(MapError, match="is being written"), writer_lock(tmp_path, MapError):
+        pass
 
 
 def test_a_process_forked_by_the_writer_does_not_keep_its_lock(tmp_path: Path) -> None:
