@@ -93,14 +93,18 @@ class PseudoCorrespondenceOptions:
 
 @dataclass(frozen=True)
 class FoLLossOptions:
-    """Form and weights of the terms, and the options of each. Weight 0 switches a term off: it is not computed."""
+    """Form and weights of the terms, and the options of each. Weight 0 switches a term off: it is not computed.
+
+    The defaults are those of the ``fol`` form, set so that on a first batch of real photos no other term's gradient is
+    far above the multi-similarity loss's (``tools/gradient_norms.py`` shows them).
+    """
 
     form: Form = "fol"
     multi_similarity: float = 1.0
     local_triplet: float = 1.0
-    alignment: float = 5e-3
-    contrast: float = 1.0
-    pseudo_correspondence: float = 1e-2
+    alignment: float = 0.01
+    contrast: float = 0.1
+    pseudo_correspondence: float = 0.02
     multi_similarity_options: MultiSimilarityOptions = field(default_factory=MultiSimilarityOptions)
     local_triplet_options: LocalTripletOptions = field(default_factory=LocalTripletOptions)
     alignment_options: AlignmentOptions = field(default_factory=AlignmentOptions)
@@ -144,6 +148,11 @@ class FoLLossOptions:
 
 OFFICIAL_LOSSES = FoLLossOptions(
     form="official",
+    multi_similarity=1.0,
+    local_triplet=1.0,
+    alignment=5e-3,
+    contrast=1.0,
+    pseudo_correspondence=1e-2,
     local_triplet_options=LocalTripletOptions(margin=0.0, similarity="mean"),
     contrast_options=ContrastOptions(foreground=0.7, background=0.3, repulsion=0.0),
 )

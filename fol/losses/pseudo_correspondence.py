@@ -86,8 +86,8 @@ def pseudo_correspondence(
 
     ``contrast``: -log softmax of the matched descriptor's cosine, over ``temperature``, among those of all patches of
     the partner outside the neighbourhood of the match and of all patches of ``others``. Without negatives, as
-    published (``attract``: s1 (1 - cosine)), a local head can satisfy the loss with one descriptor for everything, which
-    a network trained from scratch finds soon; without those of other places it could tell patches by where they are.
+    published (``attract``: s1 (1 - cosine)), a local head can satisfy the loss with one descriptor for everything, as
+    a network trained from scratch soon does; without those of other places it could tell patches by where they are.
     """
     anchor, positive = rows_of(anchors, mined.anchor), rows_of(targets, mined.positive)
     cosine = (anchor * positive).sum(2)
