@@ -29,7 +29,7 @@ from fol.data.synthetic import (
     true_correspondences,
 )
 from fol.data.synthetic.facades import FacadeSpec
-from fol.data.synthetic.light import LIGHTS
+from fol.data.synthetic.conditions import LIGHTS
 from fol.data.synthetic.scenery import PlainSpec
 from fol.data.synthetic.street import PLACES_PER_STREET, Street
 from fol.data.synthetic.surfaces import Frame, SurfaceBuilder

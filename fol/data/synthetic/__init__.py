@@ -8,21 +8,33 @@ The parts: ``camera`` (pinhole), ``surfaces`` (textured rectangles); ``textures`
 """
 
 from fol.data.synthetic.camera import Camera
-from fol.data.synthetic.light import LIGHTS, Light
-from fol.data.synthetic.on_disk import CityParameters, View, city_views, make_city, read_city
+from fol.data.synthetic.conditions import LIGHTS, Light
+from fol.data.synthetic.levels import DEFAULT_PLACES, LEVELS, SPLITS, Level, LevelParameters
+from fol.data.synthetic.on_disk import CityParameters, city_views, level_views, make_city, make_city_level, read_city
 from fol.data.synthetic.render import cast, render, true_correspondences
 from fol.data.synthetic.street import City
+from fol.data.synthetic.views import View, city_of, covered, picture
 
 __all__ = [
+    "DEFAULT_PLACES",
+    "LEVELS",
     "LIGHTS",
+    "SPLITS",
     "Camera",
     "City",
     "CityParameters",
+    "Level",
+    "LevelParameters",
     "Light",
     "View",
     "cast",
+    "city_of",
     "city_views",
+    "covered",
+    "level_views",
     "make_city",
+    "make_city_level",
+    "picture",
     "read_city",
     "render",
     "true_correspondences",

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fol.data.synthetic.conditions import WINDOW_GLOWS
 from fol.data.synthetic.materials import ACCENTS, STYLES, WALLS, Style, shop_name, wall_texels
 from fol.data.synthetic.textures import Bytes, Canvas, Colour, pick, shade, weather
 
@@ -16,7 +17,6 @@ Ground = Literal["shop", "house", "garage"]
 FRAMES: tuple[Colour, ...] = ((240, 240, 236), (236, 232, 220), (92, 62, 44), (52, 60, 64), (60, 84, 70))
 DOORS: tuple[Colour, ...] = ((120, 40, 36), (38, 70, 52), (36, 54, 92), (96, 62, 40), (60, 60, 64), (190, 150, 60))
 GLASS: Colour = (66, 82, 98)
-GLOW = 235
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class _Facade:
 
     def _pane(self, x: float, z: float, width: float, height: float, lit: bool) -> None:
         tone = self.rng.uniform(0.6, 1.25)
-        glow = GLOW if lit else 0
+        glow = WINDOW_GLOWS[int(tone * 1000) % len(WINDOW_GLOWS)] if lit else 0
         self.canvas.box(x, z, width, height, shade(GLASS, tone), glow)
         self.canvas.box(x, z + 0.55 * height, width, 0.45 * height, shade(GLASS, tone * 1.35), glow)
 
@@ -109,7 +109,7 @@ class _Facade:
                 self.trim,
             )
         canvas.box(x, z, width, height, self.frame)
-        self._pane(x + 0.07, z + 0.07, width - 0.14, height - 0.14, rng.random() < 0.42)
+        self._pane(x + 0.07, z + 0.07, width - 0.14, height - 0.14, rng.random() < 0.65)
         self._curtain(x + 0.07, z + 0.07, width - 0.14, height - 0.14)
         bars = {"modern": 1, "industrial": 4}.get(style, 2)
         for i in range(1, bars):

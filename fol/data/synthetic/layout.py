@@ -59,10 +59,21 @@ THEMES: tuple[Theme, ...] = (
 )
 
 
-def repeated_houses(seed: int, theme: Theme) -> tuple[FacadeSpec, ...]:
+@dataclass(frozen=True)
+class Aliasing:
+    """Perceptual aliasing on purpose: the ``share`` of houses that are one of a theme's few repeated ``houses``."""
+
+    share: float = 0.3
+    houses: int = 4
+
+
+DEFAULT_ALIASING = Aliasing()
+
+
+def repeated_houses(seed: int, theme: Theme, count: int = 4) -> tuple[FacadeSpec, ...]:
     """The houses that occur again and again in all streets of a theme: perceptual aliasing on purpose."""
     rng = np.random.default_rng([seed, THEMES.index(theme), 11])
-    return tuple(random_house(rng, theme) for _ in range(4))
+    return tuple(random_house(rng, theme) for _ in range(count))
 
 
 def random_house(rng: np.random.Generator, theme: Theme) -> FacadeSpec:
@@ -86,6 +97,7 @@ class Layout:
     rng: np.random.Generator
     theme: Theme
     repeated: tuple[FacadeSpec, ...]
+    repeated_share: float
     road: float
     half: float
     length: float
@@ -145,7 +157,9 @@ class Layout:
                 row.append(None)
                 continue
             spec = (
-                self.repeated[rng.integers(len(self.repeated))] if rng.random() < 0.3 else random_house(rng, self.theme)
+                self.repeated[rng.integers(len(self.repeated))]
+                if rng.random() < self.repeated_share
+                else random_house(rng, self.theme)
             )
             pitched = rng.random() < self.theme.pitched and spec.style != "modern"
             rise = float(rng.uniform(2.2, 3.6)) if pitched else 0.0

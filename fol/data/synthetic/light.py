@@ -1,77 +1,22 @@
-"""Lights of the synthetic city: sun, sky, lamps and lit windows, and how they colour a surface."""
+"""How a light of the synthetic city colours sky and surfaces: sun and shadow, lamps, lit windows, haze."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from math import cos, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fol.data.synthetic.conditions import WINDOW_GLOWS, Light
 from fol.data.synthetic.layout import LAMP_HEIGHT, LAMP_SPACING, SKYLINE_STEP
 from fol.data.synthetic.street import Street
 from fol.data.synthetic.textures import smooth_noise
-from fol.errors import ConfigError
 
 Reals = NDArray[np.float32]
-Rgb = tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Light:
-    """One illumination. Colours are factors or intensities with 1 = white.
-
-    ``azimuth, elevation`` of the sun in degrees (clockwise from north, above the horizon); ``sun, ambient`` factors on
-    a surface's colour; ``zenith, horizon`` sky colours, ``afterglow`` added around the sun; ``clouds`` share of sky;
-    ``haze`` per metre; ``glow`` of windows and signs, ``lamps`` of the street lamps.
-    """
-
-    name: str
-    azimuth: float
-    elevation: float
-    sun: Rgb
-    ambient: Rgb
-    zenith: Rgb
-    horizon: Rgb
-    afterglow: Rgb
-    clouds: float
-    cloud_colour: Rgb
-    haze: float
-    glow: float
-    lamps: float
-
-    def direction(self) -> NDArray[np.float64]:
-        """Unit vector to the sun in the city's axes."""
-        azimuth, elevation = radians(self.azimuth), radians(self.elevation)
-        return np.array([sin(azimuth) * cos(elevation), cos(azimuth) * cos(elevation), sin(elevation)])
-
-
-LIGHTS = {
-    light.name: light
-    for light in (
-        Light(
-            "day", 205, 47, (0.56, 0.52, 0.44), (0.64, 0.67, 0.72), (0.30, 0.50, 0.80), (0.74, 0.83, 0.92),
-            (0.0, 0.0, 0.0), 0.45, (0.97, 0.97, 0.98), 0.0012, 0.0, 0.0,
-        ),
-        Light(
-            "dusk", 285, 2, (0.0, 0.0, 0.0), (0.52, 0.47, 0.53), (0.14, 0.19, 0.36), (0.52, 0.42, 0.44),
-            (0.42, 0.20, 0.02), 0.35, (0.40, 0.30, 0.36), 0.0018, 0.95, 1.2,
-        ),
-    )
-}  # fmt: skip
-
-
-def light_named(name: str) -> Light:
-    """The light of that name; ``ConfigError`` when there is none."""
-    if name not in LIGHTS:
-        raise ConfigError(f"synthetic city: no light {name!r}, there are {', '.join(LIGHTS)}")
-    return LIGHTS[name]
 
 
 CLOUD_TILE = 1024
-WARM = np.array([1.0, 0.84, 0.56], np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -96,7 +41,10 @@ def sky(light: Light, street: Street, rays: Sequence[Reals]) -> NDArray[np.uint3
     toward_sun *= toward_sun * np.square(np.square(1 - up))
     # clouds lie on a plane, so they crowd together at the horizon
     scale = np.float32(0.18 * CLOUD_TILE) / (up + np.float32(0.12))
-    row, column = ((part * scale).astype(np.int32) & (CLOUD_TILE - 1) for part in (east, north))
+    row, column = (
+        (part * scale + np.float32(offset * CLOUD_TILE)).astype(np.int32) & (CLOUD_TILE - 1)
+        for part, offset in zip((east, north), light.drift, strict=True)
+    )
     cover = np.clip((_clouds(light.name)[row, column] - np.float32(1 - light.clouds)) * 4, 0, 1)
     cover *= np.minimum(1, up * 6) * np.float32(0.85)
     colours = np.zeros((len(up), 4), np.uint8)
@@ -138,7 +86,7 @@ def lit(
     if light.lamps:
         lamps = lamp_light(street, points) * np.float32(light.lamps)
     if light.glow:
-        glow = packed[:, 3] * shines * np.float32(light.glow / 255)
+        glow = _brightness(light)[packed[:, 3]] * shines
     colours = np.zeros((len(depth), 4), np.uint8)
     for k in range(3):
         albedo = packed[:, k].astype(np.float32)
@@ -146,15 +94,22 @@ def lit(
         if max(light.sun):
             colour += albedo * sun * np.float32(light.sun[k])
         if light.lamps:
-            colour += albedo * lamps * np.float32(WARM[k])
+            colour += albedo * lamps * np.float32(light.lamp_colour[k])
         if light.glow:
-            colour += glow * (glow * np.float32(255 * WARM[k]) + (np.float32(1.3) - glow) * albedo)
+            colour += glow * (glow * np.float32(255 * light.lamp_colour[k]) + (np.float32(1.3) - glow) * albedo)
         np.minimum(colour, 255, out=colour)
-        colour -= np.float32(255 * light.horizon[k])
+        far = np.float32(255 * min(light.horizon[k], 1.0))
+        colour -= far
         colour *= fade
-        colour += np.float32(255 * light.horizon[k])
+        colour += far
         colours[:, k] = colour
     return colours.view(np.uint32)[:, 0]
+
+
+def _brightness(light: Light) -> Reals:
+    """How bright each value of the glow channel is, ``[256]``: groups of windows are switched on and off."""
+    brightness = np.interp(np.arange(256), (0, *WINDOW_GLOWS, 240), (0.0, *light.windows, 1.0))
+    return (brightness * light.glow).astype(np.float32)
 
 
 def in_shadow(street: Street, points: Sequence[Reals], to_sun: NDArray[np.float64]) -> NDArray[np.bool_]:

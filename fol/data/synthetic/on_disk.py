@@ -1,36 +1,30 @@
 """The synthetic city as a data set on disk, with exact ground truth.
 
 ``make_city`` writes ``database/`` (by day) and ``queries/`` (other viewpoints, other lights) with coordinates in the
-file names, so that every command reads it as any other data set; ``read_city`` gives back geometry and cameras, from
-which ``true_correspondences`` follow. Nothing is downloaded, everything is decided by the seed.
+file names, so that every command reads it as any other data set; ``make_city_level`` does so for a difficulty level, or
+writes places to train on. ``read_city`` gives back geometry and cameras, from which ``true_correspondences`` follow.
+Nothing is downloaded, everything is decided by the seed.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from fol.data.images import printable
 from fol.data.readers.at_names import format_at_name
 from fol.data.synthetic.camera import Camera
-from fol.data.synthetic.light import light_named
-from fol.data.synthetic.render import render
+from fol.data.synthetic.conditions import light_named
+from fol.data.synthetic.folder import damaged, read_description, write_city
+from fol.data.synthetic.levels import DEFAULT_PLACES, DEFAULT_VIEWS, LevelParameters, Split
 from fol.data.synthetic.street import City
-from fol.errors import ConfigError, DataError
+from fol.data.synthetic.views import DIRECTIONS, View, city_of, level_cameras, overlapping, picture
+from fol.errors import ConfigError
 from fol.types import ProgressCallback
 
-#: Raised whenever the same parameters give other pictures than before, so that no stale city passes for a new one.
-GENERATOR = 1
-DESCRIPTION = "city.json"
 #: Where the city lies: a real zone, so that readers and map tools accept it.
 ZONE, EASTING, NORTHING = "32T", 420_000.0, 5_250_000.0
 #: Directions of the first, second, ... view of a place, degrees from the street's: ahead left and right, then back.
@@ -67,16 +61,6 @@ class CityParameters:
             raise ConfigError("synthetic city: query_lights is empty, give at least one light")
         for light in (self.database_light, *self.query_lights):
             light_named(light)
-
-
-@dataclass(frozen=True)
-class View:
-    """One picture: ``name`` relative to the city's folder, number of its place, camera, name of its light."""
-
-    name: str
-    place: int
-    camera: Camera
-    light: str
 
 
 def city_views(city: City, parameters: CityParameters) -> tuple[View, ...]:
@@ -150,61 +134,118 @@ def make_city(
     """
     parameters = CityParameters(places, seed, size, database_views, query_views, database_light, tuple(query_lights))
     parameters.check()
-    out = Path(out)
-    if _is_complete(out, parameters):
-        return out
     city = City.build(places, seed)
-    views = city_views(city, parameters)
-    description = {
-        "generator": GENERATOR,
-        "parameters": asdict(parameters),
-        "utm": {"zone": ZONE, "easting": EASTING, "northing": NORTHING},
-        "views": {v.name: {"place": v.place, "light": v.light, **asdict(v.camera)} for v in views},
-    }
-    partial = out.parent / f".{out.name}.partial"
-    try:
-        if partial.is_dir() and _parameters_of(partial) not in (None, _parameters(parameters)):
-            shutil.rmtree(partial)  # left by an interrupted run for another city
-        for folder in ("database", "queries"):
-            (partial / folder).mkdir(parents=True, exist_ok=True)
-        _write(partial / DESCRIPTION, json.dumps(description, indent=1).encode())
-        _to_disk(partial / DESCRIPTION)  # before any image: it says what they belong to
-        for done, view in enumerate(views):
-            path = partial / view.name
-            if not _is_whole(path):
-                _write(path, _jpeg(render(city, view.camera, view.light, size)))
-            if progress is not None:
-                progress(done + 1, len(views))
-        for leftover in partial.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        for view in views:
-            _to_disk(partial / view.name)
-        partial.replace(out)
-    except FileNotFoundError:
-        # another process that made the same city was faster and has renamed the folder under our feet
-        if not _is_complete(out, parameters):
-            raise
-    except OSError as error:
-        raise DataError(f"{printable(out)} cannot be written ({error.strerror}): choose another folder") from error
-    return out
+    return _write_views(Path(out), city, asdict(parameters), city_views(city, parameters), progress)
+
+
+def make_city_level(
+    out: Path | str,
+    level: str = "hard",
+    split: Split = "train",
+    places: int | None = None,
+    seed: int = 0,
+    size: int = 224,
+    *,
+    views: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Path:
+    """Write one split of a difficulty level (see ``LEVELS``) to the folder ``out`` and give the folder.
+
+    ``split="train"`` writes ``images/``, ``places.csv`` (image, place_id, condition, street, easting, northing) and
+    ``overlapping_places.csv`` (place_a, place_b: they see the same thing, so they are no negatives of each other), with
+    ``views`` photos of each place. ``"val"`` and ``"test"`` write ``database/`` by day and ``queries/`` in the level's
+    conditions, ``views`` of each place in both. All have a ``city.json`` for ``read_city``. No two splits and no two
+    seeds share a street or a house. Resumes and refuses as ``make_city`` does, and raises the same errors.
+    """
+    parameters = LevelParameters(
+        level,
+        split,
+        DEFAULT_PLACES.get(split, 1) if places is None else places,
+        seed,
+        size,
+        DEFAULT_VIEWS.get(split, 1) if views is None else views,
+    )
+    parameters.check()
+    city = city_of(parameters)
+    found = level_views(city, parameters)
+    return _write_views(Path(out), city, parameters.plain(), found, progress, tables=split == "train")
+
+
+def level_views(city: City, parameters: LevelParameters) -> tuple[View, ...]:
+    """The pictures of a level's split, place by place."""
+    views = []
+    for place in range(parameters.places):
+        for k, (camera, light, seed) in enumerate(level_cameras(city, parameters, place)):
+            if parameters.split == "train":
+                name = f"images/place{place:05d}-{k:02d}.jpg"
+            else:
+                folder = "database" if k < parameters.views else "queries"
+                name = _view(folder, place, k % parameters.views, camera, light).name
+            views.append(View(name, place, camera, light, parameters.level, seed))
+    return tuple(views)
+
+
+def _write_views(
+    out: Path,
+    city: City,
+    parameters: Mapping[str, object],
+    views: Sequence[View],
+    progress: ProgressCallback | None,
+    *,
+    tables: bool = False,
+) -> Path:
+    size = parameters["size"]
+    assert isinstance(size, int)
+    return write_city(
+        out,
+        parameters,
+        lambda: {
+            "utm": {"zone": ZONE, "easting": EASTING, "northing": NORTHING},
+            "views": {
+                v.name: {"place": v.place, "light": v.light, "level": v.level, "seed": v.seed, **asdict(v.camera)}
+                for v in views
+            },
+        },
+        lambda: {v.name: partial(picture, city, v, size) for v in views},
+        lambda: _tables(city, views) if tables else {},
+        progress,
+    )
+
+
+def _tables(city: City, views: Sequence[View]) -> Mapping[str, str]:
+    """The CSV files of a training split."""
+    rows = ["image,place_id,condition,street,easting,northing"]
+    first: dict[int, Camera] = {}
+    for v in views:
+        first.setdefault(v.place, v.camera)
+        east, north, _ = v.camera.position
+        street = city.places[v.place // DIRECTIONS][0]
+        rows.append(
+            f"{v.name.removeprefix('images/')},{_place_id(v.place)},{v.light},{street},"
+            f"{EASTING + east:.2f},{NORTHING + north:.2f}"
+        )
+    pairs = overlapping(city, [first[place] for place in sorted(first)])
+    overlaps = ["place_a,place_b", *(f"{_place_id(a)},{_place_id(b)}" for a, b in pairs.tolist())]
+    return {"places.csv": "\n".join(rows) + "\n", "overlapping_places.csv": "\n".join(overlaps) + "\n"}
+
+
+def _place_id(place: int) -> str:
+    return f"place{place:05d}"
 
 
 def read_city(folder: Path | str) -> tuple[City, int, Mapping[str, View]]:
-    """Geometry, image side in pixels, and the views by name of a city that ``make_city`` wrote.
+    """Geometry, image side in pixels, and the views by name of a city that ``make_city(_level)`` wrote.
 
     Raises ``DataError`` for a folder that is none, is damaged, or was written by another version of the generator.
     """
-    path = Path(folder) / DESCRIPTION
-    shown = printable(path)
+    described = read_description(folder)
     try:
-        described = json.loads(path.read_text())
-        version = described["generator"]
-        if version != GENERATOR:
-            raise DataError(
-                f"{shown}: made by generator {version}, this fol has {GENERATOR}: delete the folder, make it anew"
-            )
         found = described["parameters"]
-        parameters = CityParameters(**{**found, "query_lights": tuple(found["query_lights"])})
+        parameters: CityParameters | LevelParameters
+        if "level" in found:
+            parameters = LevelParameters(**found)
+        else:
+            parameters = CityParameters(**{**found, "query_lights": tuple(found["query_lights"])})
         parameters.check()
         views = {
             name: View(
@@ -212,66 +253,13 @@ def read_city(folder: Path | str) -> tuple[City, int, Mapping[str, View]]:
                 v["place"],
                 Camera(tuple(v["position"]), float(v["yaw"]), float(v["focal"]), float(v["pitch"])),
                 v["light"],
+                v["level"],
+                v["seed"],
             )
             for name, v in described["views"].items()
         }
-    except FileNotFoundError as error:
-        raise DataError(f"{shown} does not exist: this is no folder that make_city wrote") from error
-    except OSError as error:
-        raise DataError(f"{shown} cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise DataError(f"{shown} is damaged ({error!r}): delete the folder and make it anew") from error
+        raise damaged(folder, error) from error
+    if isinstance(parameters, LevelParameters):
+        return city_of(parameters), parameters.size, views
     return City.build(parameters.places, parameters.seed), parameters.size, views
-
-
-def _parameters(parameters: CityParameters) -> dict[str, object]:
-    plain: dict[str, object] = json.loads(json.dumps(asdict(parameters)))  # as it reads back from the file
-    return {"generator": GENERATOR, **plain}
-
-
-def _parameters_of(folder: Path) -> dict[str, object] | None:
-    """What the description in a folder says of it; None where there is no readable one."""
-    try:
-        described = json.loads((folder / DESCRIPTION).read_text())
-        return {"generator": described["generator"], **described["parameters"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _is_complete(out: Path, parameters: CityParameters) -> bool:
-    """Whether ``out`` is this city already; ``DataError`` when it is something else."""
-    if not out.exists() or (out.is_dir() and next(out.iterdir(), None) is None):
-        return False
-    found, wanted = _parameters_of(out), _parameters(parameters)
-    if found == wanted:
-        return True
-    if found is None:
-        raise DataError(f"{printable(out)} exists and is not a synthetic city: choose another folder")
-    other = ", ".join(f"{k} {found.get(k)} instead of {v}" for k, v in wanted.items() if found.get(k) != v)
-    raise DataError(f"{printable(out)} holds another synthetic city ({other}): delete it or choose another folder")
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    encoded = BytesIO()
-    Image.fromarray(pixels).save(encoded, "JPEG", quality=92)
-    return encoded.getvalue()
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether an interrupted run left the whole image: a power cut can leave a file that is too short."""
-    return path.exists() and path.read_bytes().endswith(b"\xff\xd9")
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name[-80:]}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file is safe; done for all at the end, which is much faster than one by one."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

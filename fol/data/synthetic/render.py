@@ -7,14 +7,17 @@ textures filtered by footprint.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fol.data.synthetic.camera import Camera
-from fol.data.synthetic.light import Light, light_named, lit, sky, sun_on_surfaces
+from fol.data.synthetic.conditions import Light, light_named
+from fol.data.synthetic.light import lit, sky, sun_on_surfaces
+from fol.data.synthetic.precipitation import mirrored, open_to_the_sky, settled
+from fol.data.synthetic.seasons import in_season
 from fol.data.synthetic.street import City, Street
 from fol.data.synthetic.surfaces import Surfaces
 from fol.data.synthetic.textures import texture
@@ -124,14 +127,17 @@ def _nearest(surfaces: Surfaces, visible: _Visible, size: int) -> tuple[NDArray[
     return owner, nearest
 
 
-def render(city: City, camera: Camera, light: Light | str = "day", size: int = 224) -> NDArray[np.uint8]:
+def render(
+    city: City, camera: Camera, light: Light | str = "day", size: int = 224, *, things: Surfaces | None = None
+) -> NDArray[np.uint8]:
     """A photo ``[size, size, 3]`` RGB; the same bytes for the same arguments.
 
-    ``light`` is one of ``LIGHTS`` or its name; ``ConfigError`` for a name that is none.
+    ``light`` is one of ``LIGHTS`` or its name; ``ConfigError`` for a name that is none. ``things`` stand in the street
+    besides what always stands there (see ``traffic``).
     """
     if isinstance(light, str):
         light = light_named(light)
-    street = city.street_at(camera.position)
+    street = _scene(city.street_at(camera.position), light, things)
     surfaces, visible = street.surfaces, _visible(street, camera, size)
     owner, nearest = _nearest(surfaces, visible, size)
     # from here on samples are sorted by surface, sky first: what a surface has in common is then one slice
@@ -157,7 +163,18 @@ def render(city: City, camera: Camera, light: Light | str = "day", size: int = 2
     halves = rows.reshape(size, size, SAMPLES, 4)
     pixels = (halves[:, :, 0] + halves[:, :, 1] + SAMPLES**2 // 2) // SAMPLES**2
     image: NDArray[np.uint8] = pixels[..., :3].astype(np.uint8)
+    if light.wet:
+        low = surfaces.origin[:, 2] + surfaces.across[:, 2] + surfaces.up[:, 2] < 0.2
+        flat = np.append((surfaces.normals()[:, 2] > 0.9) & low, False)[np.append(visible.index, len(surfaces))]
+        ground = flat[owner].reshape(size, SAMPLES, size, SAMPLES).mean(axis=(1, 3), dtype=np.float32)
+        image = mirrored(image, ground, light, camera)
     return image
+
+
+def _scene(street: Street, light: Light, things: Surfaces | None) -> Street:
+    """The street as it is on one day: its trees in season, with the ``things`` that come and go at its end."""
+    surfaces = in_season(street.surfaces if things is None else street.surfaces.joined(things), light)
+    return street if surfaces is street.surfaces else replace(street, surfaces=surfaces)
 
 
 def _colours(
@@ -177,6 +194,7 @@ def _colours(
     number = np.repeat(np.arange(len(index)), counts[1:])
     steepness = sun_on_surfaces(light, street)[index].astype(np.float32)
     shines = ~surfaces.cutout[index]
+    caught = open_to_the_sky(surfaces)[index] if light.wet or light.snow else None
     scale, half = np.float32(1 / (camera.focal * size)), np.float32(size / 2)
     axes = (camera.rotation() @ street.axes.T).astype(np.float32)
     eye = street.to_street(np.array(camera.position)).astype(np.float32)
@@ -194,7 +212,10 @@ def _colours(
         depth = np.reciprocal(inverse[some])
         points = [ray * depth + origin for ray, origin in zip(rays, eye, strict=True)]
         numbers = number[start - first : stop - first]
-        colours[some] = lit(light, street, points, depth, words[some], steepness[numbers], shines[numbers])
+        texels = words[some]
+        if caught is not None:
+            texels = settled(light, street.road, points, texels, caught[numbers])
+        colours[some] = lit(light, street, points, depth, texels, steepness[numbers], shines[numbers])
     return colours
 
 
@@ -203,8 +224,18 @@ def cast(city: City, camera: Camera, points: ArrayLike, size: int) -> tuple[Floa
 
     The exact float64 counterpart of ``render``. Sky gives NaN and -1. Cut-outs (leaves) are decided as in ``render``.
     """
+    return _cast(city.street_at(camera.position), camera, points, size)
+
+
+def cast_with(
+    city: City, camera: Camera, points: ArrayLike, size: int, light: Light, things: Surfaces | None
+) -> tuple[Floats, NDArray[np.int64]]:
+    """``cast`` with what comes and goes: surfaces after those of the street belong to ``things``; trees in season."""
+    return _cast(_scene(city.street_at(camera.position), light, things), camera, points, size)
+
+
+def _cast(street: Street, camera: Camera, points: ArrayLike, size: int) -> tuple[Floats, NDArray[np.int64]]:
     pixels = np.asarray(points, np.float64).reshape(-1, 2)
-    street = city.street_at(camera.position)
     visible = _visible(street, camera, size)
     nearest, owner = np.zeros(len(pixels)), np.full(len(pixels), -1, np.int64)
     homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)

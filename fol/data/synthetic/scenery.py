@@ -32,6 +32,20 @@ class PlainSpec:
 
 
 @dataclass(frozen=True)
+class ShadowSpec:
+    """The dark under a car, cut out, soft at its edges."""
+
+    def paint(self) -> Bytes:
+        """See ``TextureSpec``."""
+        texels = np.zeros((64, 32, 4), np.uint8)
+        texels[..., :3] = (34, 34, 38)
+        y, x = (np.abs(np.linspace(-1, 1, n)) ** 6 for n in (64, 32))
+        inside = 1 - np.maximum(y[:, None], x[None, :])
+        texels[..., 3] = np.where(inside > np.random.default_rng(0).uniform(0.0, 0.6, inside.shape), 255, 0)
+        return texels
+
+
+@dataclass(frozen=True)
 class SideWallSpec:
     """A side wall ``width`` deep; with a ``gable`` (metres) its top is a triangle cut out of the rectangle."""
 
@@ -83,11 +97,12 @@ class RoofSpec:
 
 @dataclass(frozen=True)
 class TreeSpec:
-    """A tree seen from the side, cut out; the crown fills the upper part of a square."""
+    """A tree seen from the side, cut out; the crown fills the upper part of a square. ``bare``: without its leaves."""
 
     leaves: Colour
     crown: Crown
     seed: int
+    bare: bool = False
 
     def paint(self) -> Bytes:
         """See ``TextureSpec``."""
@@ -99,6 +114,9 @@ class TreeSpec:
         canvas.polygon([(0.475, 0), (0.525, 0), (0.51, 0.6), (0.49, 0.6)], bark, 255)
         for side in (-1, 1):
             canvas.polygon([(0.49, 0.3), (0.51, 0.3), (0.5 + 0.2 * side, 0.58), (0.5 + 0.185 * side, 0.58)], bark, 255)
+        if self.bare:
+            self._branches(canvas, rng, bark)
+            return canvas.texels()
         count = 560
         angle, radius = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
         x, z = np.cos(angle) * radius, np.sin(angle) * radius
@@ -117,6 +135,20 @@ class TreeSpec:
         for box, (red, green, blue) in zip(boxes.tolist(), colours.tolist(), strict=True):
             canvas.draw.ellipse(box, fill=(red, green, blue, 255))
         return canvas.texels()
+
+    def _branches(self, canvas: Canvas, rng: np.random.Generator, bark: Colour) -> None:
+        """Twigs that fork again and again."""
+        narrow = {"round": 1.0, "tall": 0.6, "conifer": 0.7}[self.crown]
+        growing = [(0.5, 0.3, 0.0, 0.2), (0.5, 0.35, -0.6, 0.17), (0.5, 0.38, 0.6, 0.17)]  # x, z, direction, length
+        for generation in range(5):
+            following = []
+            for x, z, direction, length in growing:
+                end = (x + length * np.sin(direction) * narrow, z + length * np.cos(direction))
+                line = [(x * 256, 256 - z * 256), (end[0] * 256, 256 - end[1] * 256)]
+                canvas.draw.line(line, fill=(*bark, 255), width=max(1, 5 - generation))
+                for turn in rng.uniform(0.2, 0.75, 3) * np.array([-1, 1, rng.choice([-0.3, 0.3])]):
+                    following.append((float(end[0]), float(end[1]), direction + float(turn), length * 0.74))
+            growing = following
 
 
 @dataclass(frozen=True)

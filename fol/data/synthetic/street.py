@@ -13,7 +13,7 @@ from math import cos, radians, sin
 import numpy as np
 from numpy.typing import NDArray
 
-from fol.data.synthetic.layout import END, THEMES, Layout, repeated_houses
+from fol.data.synthetic.layout import DEFAULT_ALIASING, END, THEMES, Aliasing, Layout, repeated_houses
 from fol.data.synthetic.surfaces import SurfaceBuilder, Surfaces
 
 Floats = NDArray[np.float64]
@@ -70,19 +70,22 @@ class City:
     places: tuple[tuple[int, float], ...]
 
     @staticmethod
-    def build(places: int, seed: int = 0) -> City:
+    def build(places: int, seed: int = 0, aliasing: Aliasing = DEFAULT_ALIASING) -> City:
         """A city of that many places, each at least ``SPACING[0]`` metres from every other."""
-        streets = tuple(build_street(seed, k) for k in range(-(-places // PLACES_PER_STREET)))
+        streets = tuple(build_street(seed, k, aliasing) for k in range(-(-places // PLACES_PER_STREET)))
         sites = [(k, y) for k, street in enumerate(streets) for y in street.places]
         return City(seed, streets, tuple(sites[:places]))
 
     def street_at(self, position: tuple[float, float, float]) -> Street:
         """The street that a point (east, north, up) belongs to: the one whose middle is nearest."""
-        middles = np.array([s.to_city(np.array([[0.0, s.length / 2, 0.0]]))[0, :2] for s in self.streets])
-        return self.streets[int(np.argmin(np.linalg.norm(middles - np.array(position[:2]), axis=1)))]
+        return self.streets[int(np.argmin(np.linalg.norm(self._middles - np.array(position[:2]), axis=1)))]
+
+    @cached_property
+    def _middles(self) -> Floats:
+        return np.array([s.to_city(np.array([[0.0, s.length / 2, 0.0]]))[0, :2] for s in self.streets])
 
 
-def build_street(seed: int, number: int) -> Street:
+def build_street(seed: int, number: int, aliasing: Aliasing = DEFAULT_ALIASING) -> Street:
     """Street ``number`` of the city ``seed``."""
     rng = np.random.default_rng([seed, number, 7])
     theme = THEMES[(number + seed) % len(THEMES)]
@@ -92,7 +95,9 @@ def build_street(seed: int, number: int) -> Street:
     places = END + 10.0 + np.concatenate([[0.0], np.cumsum(steps)])
     length = float(places[-1]) + END + 10.0
     builder = SurfaceBuilder()
-    layout = Layout(builder, rng, theme, repeated_houses(seed, theme), road, half, length)
+    layout = Layout(
+        builder, rng, theme, repeated_houses(seed, theme, aliasing.houses), aliasing.share, road, half, length
+    )
     skyline = layout.build()
     column, row = number % 8, number // 8
     return Street(

@@ -42,6 +42,19 @@ class Surfaces:
         normals: Floats = cross / np.linalg.norm(cross, axis=1, keepdims=True)
         return normals
 
+    def joined(self, other: Surfaces) -> Surfaces:
+        """These surfaces followed by others."""
+        return Surfaces(
+            np.concatenate([self.origin, other.origin]),
+            np.concatenate([self.across, other.across]),
+            np.concatenate([self.up, other.up]),
+            np.concatenate([self.texture, other.texture + len(self.specs)]),
+            np.concatenate([self.repeats, other.repeats]),
+            np.concatenate([self.cutout, other.cutout]),
+            np.concatenate([self.two_sided, other.two_sided]),
+            self.specs + other.specs,
+        )
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -66,6 +79,9 @@ class SurfaceBuilder:
 
     _rows: list[tuple[Floats, Floats, Floats, int, tuple[float, float], bool, bool]] = field(default_factory=list)
     _specs: dict[TextureSpec, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(
         self,
