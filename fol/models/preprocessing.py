@@ -29,6 +29,10 @@ class Preprocessing:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """The photo as ``[3, H, W]`` float32."""
+        return self.normalise(self.resize(image))
+
+    def resize(self, image: Image.Image) -> Tensor:
+        """The photo as ``[3, H, W]`` float32 in [0, 1], not normalised yet: what augmentation works on."""
         height, width = self.image_size
         image = image.convert("RGB")
         if self.antialias:
@@ -39,5 +43,9 @@ class Preprocessing:
             pixels = functional.interpolate(
                 pixels[None], (height, width), mode="bilinear", align_corners=False, antialias=False
             )[0]
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return pixels
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """``[..., 3, H, W]`` in [0, 1] to what the network sees; the same at training and at test time."""
+        mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (self.mean, self.std))
         return (pixels - mean) / std

@@ -85,14 +85,15 @@ def read_sidecar(path: Path, folder: Path, names: Sequence[str]) -> list[Label]:
 def _label(row: Row) -> Label:
     heading = row.number("heading")
     return Label(
-        _position(row),
+        row_position(row),
         None if heading is None else normalise_heading(heading),
         row.text("sequence") or None,
         {column: row.text(column) for column in row.cells if column not in _USED and row.text(column)},
     )
 
 
-def _position(row: Row) -> Position | None:
+def row_position(row: Row) -> Position | None:
+    """The position of a row with any of the columns of coordinates; None where they are empty or not there."""
     east, north = _pair(row, "utm_east", "utm_north")
     latitude, longitude = _pair(row, "lat", "lon")
     if east is not None and north is not None:

@@ -1,0 +1,134 @@
+"""GSV-Cities, the street-view training set, as it is published.
+
+    <root>/Dataframes/<City>.csv    place_id, year, month, northdeg, city_id, lat, lon, panoid
+    <root>/Images/<City>/<city_id>_<place_id:07d>_<year:04d>_<month:02d>_<northdeg:03d>_<lat>_<lon>_<panoid>.jpg
+
+File names hold the coordinates as Python prints the float64 of the CSV (48.10 is written 48.1). Numbers of places begin
+anew in each city; over all cities a place is ``place_id + 100000 * index of its city`` (official:
+GSVCitiesDataset.py:59-76,123-140). Places with too few photos are left to ``read_training_places``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fol.data.coordinates import position_from_latlon
+from fol.data.images import printable
+from fol.data.readers.csv_table import Row, read_rows
+from fol.data.readers.place_record import PlaceRecord
+from fol.errors import ConfigError, DataError
+
+_TABLES, _IMAGES = "Dataframes", "Images"
+_COLUMNS = ("place_id", "year", "month", "northdeg", "city_id", "lat", "lon", "panoid")
+#: Places of the city of index i are numbered from i times this.
+CITY_STRIDE = 10**5
+
+
+def is_gsv_cities(root: Path) -> bool:
+    """Whether a folder has the layout of GSV-Cities."""
+    return (root / _TABLES).is_dir() and (root / _IMAGES).is_dir()
+
+
+def read_gsv_cities(root: Path, cities: Sequence[str] | None = None) -> list[PlaceRecord]:
+    """All places of the chosen cities (None: of all, by name), city by city, by number.
+
+    In each place the most recent photo first: by year, month and latitude, descending, as the published loader takes
+    them (official: GSVCitiesDataset.py:94-99). The name of a place is its number over all cities, seven digits; the order
+    of ``cities`` decides it. The position of a place is that of its first photo.
+
+    Raises ``ConfigError`` for a city that is not there or named twice, ``DataError`` naming file, line and column for a
+    value that is no number, and for a photo that is missing.
+    """
+    tables = root / _TABLES
+    if not tables.is_dir():
+        raise DataError(f"{printable(root)}: has no folder {_TABLES}: it is not GSV-Cities")
+    known = sorted(path.stem for path in tables.iterdir() if path.suffix == ".csv" and not path.name.startswith("."))
+    if cities is None:
+        cities = known
+    if not cities:
+        raise DataError(f"{printable(tables)}: holds no city (City.csv)" if not known else "cities is empty: name some")
+    for city in cities:
+        if city not in known:
+            near = difflib.get_close_matches(city, known, n=3, cutoff=0.5) or known
+            raise ConfigError(f"{printable(tables)}: has no city {city!r}; did you mean {', '.join(near)}?")
+        if list(cities).count(city) > 1:
+            raise ConfigError(f"cities names {city!r} twice")
+    return [record for index, city in enumerate(cities) for record in _read_city(root, city, index)]
+
+
+def image_name(row: Row) -> str:
+    """File name of a row with its published extension (official: GSVCitiesDataset.py:123-140).
+
+    Raises ``DataError`` naming the cell that is no number.
+    """
+    place, year, month, north = (_whole(row, column) for column in ("place_id", "year", "month", "northdeg"))
+    return (
+        f"{row.text('city_id')}_{str(place % CITY_STRIDE).zfill(7)}_{str(year).zfill(4)}_{str(month).zfill(2)}_"
+        f"{str(north).zfill(3)}_{_number(row, 'lat')}_{_number(row, 'lon')}_{row.text('panoid')}.jpg"
+    )
+
+
+def _read_city(root: Path, city: str, index: int) -> list[PlaceRecord]:
+    rows = read_rows(root / _TABLES / f"{city}.csv", _COLUMNS)
+    folders: dict[str, Mapping[str, str]] = {}
+    members: dict[int, list[tuple[int, int, float, Row, Path]]] = {}
+    for row in rows:
+        code = row.text("city_id")  # the name of the folder in the published loader: the same as the city's
+        if code not in folders:
+            folders[code] = _files(root / _IMAGES / code)
+        name = image_name(row)
+        found = _find(row, name, folders[code])
+        if found is None:
+            raise row.error("panoid", f"the image {root / _IMAGES / code / name} is missing: complete the download")
+        key = (_whole(row, "year"), _whole(row, "month"), _number(row, "lat"))
+        members.setdefault(_whole(row, "place_id"), []).append((*key, row, root / _IMAGES / code / found))
+    records = []
+    for place, photos in sorted(members.items()):
+        photos.sort(key=lambda photo: photo[:3], reverse=True)  # stable, also in reverse
+        row = photos[0][3]
+        try:
+            position = position_from_latlon(_number(row, "lat"), _number(row, "lon"))
+        except DataError as error:
+            raise row.error("lat, lon", str(error)) from error
+        name = str(place % CITY_STRIDE + index * CITY_STRIDE).zfill(7)
+        records.append(PlaceRecord(name, tuple(photo[4] for photo in photos), city, position))
+    return records
+
+
+def _files(folder: Path) -> Mapping[str, str]:
+    """Names of the files in a folder, listed once, by their lower-case extension (names differ in case otherwise)."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 (half a million names: no need of a Path each)
+    except OSError as error:
+        raise DataError(f"{printable(folder)}: cannot be read ({error.strerror}): unpack the images there") from error
+    return {_folded(name): name for name in sorted(names)}
+
+
+def _folded(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return f"{stem}{dot}{extension.lower()}"
+
+
+def _find(row: Row, name: str, files: Mapping[str, str]) -> str | None:
+    """The file of a row: by the published name, else with the coordinates as the CSV writes them."""
+    if name in files:
+        return files[name]
+    written = name.replace(f"_{_number(row, 'lat')}_{_number(row, 'lon')}_", f"_{row.text('lat')}_{row.text('lon')}_")
+    return files.get(written)
+
+
+def _number(row: Row, column: str) -> float:
+    value = row.number(column)
+    if value is None:
+        raise row.error(column, "is empty")
+    return value
+
+
+def _whole(row: Row, column: str) -> int:
+    value = _number(row, column)
+    if value != int(value):
+        raise row.error(column, f"{value} is not a whole number")
+    return int(value)

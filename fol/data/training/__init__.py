@@ -1,0 +1,29 @@
+"""Training data: places with several photos each, batches of them, photos as tensors, augmentation.
+
+* ``read_training_places`` reads GSV-Cities, a folder per place, or a CSV, as ``TrainingPlaces``; ``merge_places`` and
+  ``split_places`` join and divide them, ``held_out_dataset`` makes a data set to validate on.
+* ``PlaceBatchSampler`` says which images form a batch, ``never_negative`` which pairs of them see the same thing.
+* ``PlaceImages`` gives the photos as uint8, resized as in evaluation; ``BatchAugmentation`` changes them.
+"""
+
+from fol.data.training.augmentation import AUGMENTATIONS, AugmentationOptions, BatchAugmentation
+from fol.data.training.held_out import held_out_dataset
+from fol.data.training.images import PlaceImages
+from fol.data.training.places import SAME_PLACE_RADIUS, TrainingPlaces, merge_places, never_negative, split_places
+from fol.data.training.reading import read_training_places
+from fol.data.training.sampler import PlaceBatchSampler
+
+__all__ = [
+    "AUGMENTATIONS",
+    "SAME_PLACE_RADIUS",
+    "AugmentationOptions",
+    "BatchAugmentation",
+    "PlaceBatchSampler",
+    "PlaceImages",
+    "TrainingPlaces",
+    "held_out_dataset",
+    "merge_places",
+    "never_negative",
+    "read_training_places",
+    "split_places",
+]
