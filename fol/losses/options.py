@@ -77,7 +77,7 @@ class PseudoCorrespondenceOptions:
     """
 
     #: A match must be this much more similar than the runner-up outside its neighbourhood.
-    margin: float = 0.05
+    margin: float = 0.02
     min_similarity: float = 0.5
     #: The best of an image by their margin.
     max_matches: int = 32
