@@ -37,3 +37,7 @@ class MapError(FolError):
 
 class MatchingError(FolError):
     """Local features cannot be compared: wrong shapes, or values that are not finite."""
+
+
+class TrainingStopped(FolError):
+    """A run was ended because it learns nothing any more: a loss that is not finite, a collapse, a drop of recall."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-
-from omegaconf import DictConfig
 
 from fol.cli.configuration import config_folder, resolve
 from fol.cli.console import note, say
@@ -21,22 +19,29 @@ from fol.errors import FolError
 
 @dataclass(frozen=True)
 class Verb:
-    """A command: what it does, and its positional options (True: takes several)."""
+    """A command: what it does, and its positional options (True: takes several).
+
+    ``options``: the YAML file of its options where that is not the verb's own; such a verb reads its words itself.
+    """
 
     summary: str
     positional: Mapping[str, bool]
+    options: str | None = None
 
-    def load(self, name: str) -> Callable[[DictConfig], None]:
-        """The function ``run`` of the verb's module, imported only now."""
-        run: Callable[[DictConfig], None] = import_module(f"fol.cli.{name}").run
-        return run
+    def run(self, name: str, words: Sequence[str]) -> None:
+        """Call the function ``run`` of the verb's module, imported only now."""
+        run = import_module(f"fol.cli.{name}").run
+        run(words if self.options else resolve(name, words, self.positional))
 
 
 VERBS: Mapping[str, Verb] = {
     "index": Verb("build a map of a folder of photos", {"photos": False}),
     "locate": Verb("find where photos were taken, with a map", {"photos": True}),
     "evaluate": Verb("recall of both stages on a data set", {}),
+    "city": Verb("write a synthetic city to train on or to evaluate with", {}),
     "demo": Verb("the main job on a small procedural city", {}),
+    "train": Verb("train a model on places, resumably", {}),
+    "sweep": Verb("train for every combination of key=a,b values", {}, options="train"),
     "models": Verb("list the named models, or show one card", {"name": False}),
     "convert": Verb("turn an official checkpoint into safetensors", {"model": False, "out": False}),
 }
@@ -57,13 +62,12 @@ def main(words: Sequence[str] | None = None) -> int:
         note(f"error: no command is called {verb!r}; there are {', '.join(VERBS)}")
         return 1
     if any(word in ("-h", "--help") for word in rest):
-        say((config_folder() / f"{verb}.yaml").read_text().rstrip())
+        say((config_folder() / f"{VERBS[verb].options or verb}.yaml").read_text().rstrip())
         return 0
     # Pillow also warns of what load_image reports in one line, or can live with.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        config = resolve(verb, rest, VERBS[verb].positional)
-        VERBS[verb].load(verb)(config)
+        VERBS[verb].run(verb, rest)
     except FolError as error:
         note(f"error: {error}")
         return 1

@@ -8,13 +8,13 @@ from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
 from fol.cli.console import note, out, progress_bar, say
-from fol.cli.loading import load_configured_model, rerank_settings
+from fol.cli.loading import load_configured_extractor, rerank_settings
 from fol.data import PlaceDataset, read_dataset
 from fol.errors import ConfigError
 from fol.evaluation import EvaluationResult, evaluate, result_table
 from fol.localizer import Localizer
-from fol.models import PlaceModel
 from fol.retrieval import MANIFEST, PlaceMap
+from fol.types import Extractor
 
 
 def run(config: DictConfig) -> None:
@@ -23,13 +23,13 @@ def run(config: DictConfig) -> None:
     note(f"{dataset.name}: {dataset.summary}")
     if dataset.positives is None:
         raise ConfigError(f"{dataset.root} has no ground truth: give it coordinates or a ground_truth.csv")
-    model = load_configured_model(config.model)
+    model = load_configured_extractor(config.model)
     result = evaluate_dataset(config, model, dataset, Path(config.out))
     out.print(result_table(result))
     say(f"results: {Path(config.out) / 'results.json'}")
 
 
-def evaluate_dataset(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder: Path) -> EvaluationResult:
+def evaluate_dataset(config: DictConfig, model: Extractor, dataset: PlaceDataset, folder: Path) -> EvaluationResult:
     """Evaluate into ``folder``; the database's map is kept there and used again by a later run of the same model."""
     place_map = PlaceMap.open(Path(config.map), model) if config.get("map") else _map_of(config, model, dataset, folder)
     method, options = rerank_settings(config.matching)
@@ -48,7 +48,7 @@ def evaluate_dataset(config: DictConfig, model: PlaceModel, dataset: PlaceDatase
         )
 
 
-def _map_of(config: DictConfig, model: PlaceModel, dataset: PlaceDataset, folder: Path) -> PlaceMap:
+def _map_of(config: DictConfig, model: Extractor, dataset: PlaceDataset, folder: Path) -> PlaceMap:
     # One map per model: another model, size or preset never meets features that are not its own.
     path = folder / f"database-{model.fingerprint[:12]}.fol"
     if path.is_dir() and _is_current(place_map := PlaceMap.open(path, model), dataset):

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from fol.cli.console import note, progress_bar, say
-from fol.cli.loading import load_configured_model
+from fol.cli.loading import load_configured_extractor
 from fol.data import read_places
 from fol.retrieval import BuildReport, ModelIdentity, PlaceMap, bytes_per_place, calibration_is_possible
 
@@ -18,7 +18,7 @@ def run(config: DictConfig) -> None:
     places = read_places(Path(config.photos))
     located = sum(place.position is not None for place in places)
     note(f"{len(places)} photos, {located} with coordinates")
-    model = load_configured_model(config.model)
+    model = load_configured_extractor(config.model)
     target = Path(config.out)
     size = bytes_per_place(ModelIdentity.of(model))
     note(f"{size / 1e6:.2f} MB a photo: the map takes about {size * len(places) / 1e6:.0f} MB")

@@ -10,8 +10,20 @@ from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
 from fol.errors import ConfigError
-from fol.models import PlaceModel, load_model
+from fol.models import BASELINES, PlaceModel, load_baseline, load_model
 from fol.reranking import RerankOptions
+from fol.types import Extractor
+
+
+def load_configured_extractor(config: DictConfig, recipe: Mapping[str, Any] | None = None) -> Extractor:
+    """The model or the baseline of the group ``model``, for commands that need descriptors and no network."""
+    name = config.name or (recipe or {}).get("name_or_path")
+    if name not in BASELINES:
+        return load_configured_model(config, recipe)
+    for option in ("preset", "heads", "image_size"):
+        if config[option] is not None:
+            raise ConfigError(f"model.{option}={config[option]}: the baseline {name} has no such option")
+    return load_baseline(name)
 
 
 def load_configured_model(config: DictConfig, recipe: Mapping[str, Any] | None = None) -> PlaceModel:
@@ -26,6 +38,8 @@ def load_configured_model(config: DictConfig, recipe: Mapping[str, Any] | None =
         name = options.pop("name_or_path", None)
     if name is None:
         raise ConfigError("give the model: model=NAME (fol models lists them) or model=path/to/weights")
+    if name in BASELINES:
+        raise ConfigError(f"{name} is a baseline without a network: fol evaluate, fol index and fol locate take it")
     size = options.pop("image_size", None)
     if isinstance(size, list):
         if len(size) != 2:

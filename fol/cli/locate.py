@@ -13,14 +13,13 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from fol.cli.console import note, out, say
-from fol.cli.loading import load_configured_model, rerank_settings
+from fol.cli.loading import load_configured_extractor, rerank_settings
 from fol.data import load_image
 from fol.errors import CheckpointError, ConfigError, FolError, ImageError
 from fol.localizer import Localizer
-from fol.models import PlaceModel
 from fol.reranking import rerank
 from fol.retrieval import PlaceMap
-from fol.types import Position, Prediction
+from fol.types import Extractor, Position, Prediction
 from fol.visualization import draw_prediction
 
 
@@ -59,10 +58,10 @@ def run(config: DictConfig) -> None:
         raise FolError(f"{failed} of {len(photos)} photos could not be used")
 
 
-def _model_of(config: DictConfig, place_map: PlaceMap) -> PlaceModel:
+def _model_of(config: DictConfig, place_map: PlaceMap) -> Extractor:
     """The model that the map says, unless the configuration names one."""
     try:
-        return load_configured_model(config.model, place_map.manifest.model.recipe)
+        return load_configured_extractor(config.model, place_map.manifest.model.recipe)
     except (CheckpointError, ConfigError) as error:
         if config.model.name is not None:
             raise

@@ -7,7 +7,7 @@ from rich.box import SIMPLE
 from rich.table import Column, Table
 
 from fol.cli.console import out, say
-from fol.models import list_models, model_card
+from fol.models import BASELINES, list_models, model_card
 
 
 def run(config: DictConfig) -> None:
@@ -41,4 +41,7 @@ def run(config: DictConfig) -> None:
         height, width = card.preprocessing.image_size
         weights = card.weights.filename if card.weights else "untrained"
         table.add_row(name, card.preset, f"{height}x{width}", weights, card.summary)
+    for name, make in BASELINES.items():
+        baseline = make()
+        table.add_row(name, "-", "x".join(map(str, baseline.image_size)), "none needed", baseline.summary)
     out.print(table)

@@ -6,7 +6,7 @@ The parameters live in timm's ViT blocks, whose names are DINOv2's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -30,7 +30,11 @@ Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """Size of a DINOv2 transformer. ``position_grid`` is the side of the trained positional grid."""
+    """Size of a DINOv2 transformer. ``position_grid`` is the side of the trained positional grid.
+
+    ``trainable_blocks`` counts from the last; all of them together with the embeddings when it is ``depth``. ``stem``: how
+    a patch becomes a token: DINOv2's one matrix, or ``ConvolutionalStem``.
+    """
 
     channels: int
     depth: int
@@ -39,6 +43,7 @@ class BackboneConfig:
     ffn: Literal["mlp", "swiglu"] = "mlp"
     position_grid: int = 37
     trainable_blocks: int = 4
+    stem: Literal["linear", "convolutional"] = "linear"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +62,7 @@ class Tokens:
 def resolve_attention(name: AttentionName) -> Attention:
     """The attention kernel by name; ``ConfigError`` when xformers is asked for and not installed."""
     if name == "sdpa":
-        return functional.scaled_dot_product_attention
+        return _attend
     if name != "xformers":
         raise ConfigError(f"attention {name!r} is unknown; choose sdpa or xformers")
     try:
@@ -71,6 +76,13 @@ def resolve_attention(name: AttentionName) -> Attention:
         return torch.transpose(output, 1, 2)
 
     return attend
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    if query.requires_grad and query.dtype == torch.bfloat16 and query.device.type == "cpu":
+        # torch's fused kernel for CPUs takes twice as long there as the plain products.
+        return torch.softmax((query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1), -1) @ value
+    return functional.scaled_dot_product_attention(query, key, value)
 
 
 def interpolate_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -101,11 +113,34 @@ def class_attention(query: Tensor, key: Tensor) -> Tensor:
     return torch.softmax(logits, -1)[:, :, 0, 1:].sum(1)
 
 
+class ConvolutionalStem(nn.Module):
+    """Patches to tokens by two small convolutions and one of 7x7: ``[B, 3, H, W]`` to ``[B, h*w, C]``.
+
+    Learns from scratch in far fewer steps than one matrix per patch (Xiao et al., "Early convolutions help transformers
+    see better", NeurIPS 2021). Instance normalisation takes light and contrast of the photo out of the first filters
+    (Pan et al., IBN-Net, ECCV 2018).
+    """
+
+    def __init__(self, channels: int, width: int = 32) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 4, stride=2, padding=1)
+        self.norm1 = nn.InstanceNorm2d(width, affine=True)
+        self.conv2 = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.norm2 = nn.InstanceNorm2d(2 * width, affine=True)
+        self.conv3 = nn.Conv2d(2 * width, channels, PATCH_SIZE // 2, stride=PATCH_SIZE // 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens of the patches in raster order."""
+        fine = functional.gelu(self.norm1(self.conv1(images)))
+        fine = functional.gelu(self.norm2(self.conv2(fine)))
+        return self.conv3(fine).flatten(2).transpose(1, 2)
+
+
 class DinoV2(nn.Module):
     """DINOv2 without register tokens, for any input whose sides are multiples of 14.
 
-    The first ``depth - trainable_blocks`` blocks and the embeddings never get gradients, as in the published
-    training; they run under ``no_grad``.
+    The first ``depth - trainable_blocks`` blocks, and the embeddings before them, never get gradients, as in the
+    published training; they run under ``no_grad``. Nothing is frozen when that number is zero (training from scratch).
     """
 
     def __init__(self, config: BackboneConfig, attention: AttentionName = "sdpa") -> None:
@@ -113,7 +148,11 @@ class DinoV2(nn.Module):
         self.config = config
         self._attend = resolve_attention(attention)
         channels = config.channels
-        self.patch_embed = PatchEmbed(None, PATCH_SIZE, 3, channels, strict_img_size=False)
+        self.patch_embed = (
+            ConvolutionalStem(channels)
+            if config.stem == "convolutional"
+            else PatchEmbed(None, PATCH_SIZE, 3, channels, strict_img_size=False)
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
         self.pos_embed = nn.Parameter(torch.zeros(1, config.position_grid**2 + 1, channels))
         swiglu = config.ffn == "swiglu"
@@ -140,7 +179,7 @@ class DinoV2(nn.Module):
             raise ConfigError(f"input of {height}x{width} px: both sides must be multiples of {PATCH_SIZE}")
         grid = (height // PATCH_SIZE, width // PATCH_SIZE)
         frozen = len(self.blocks) - self.config.trainable_blocks
-        with torch.no_grad():
+        with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):
             tokens = self._embed(images, grid)
             for block in self.blocks[:frozen]:
                 tokens, _ = self._run(block, tokens)
@@ -150,6 +189,13 @@ class DinoV2(nn.Module):
         tokens = self.norm(tokens)
         patch_map = tokens[:, 1:].transpose(1, 2).unflatten(2, grid)
         return Tokens(tokens[:, 0], patch_map, attention)
+
+    def frozen_parameters(self) -> Iterator[nn.Parameter]:
+        """Those that never get a gradient: embeddings and all but the last ``trainable_blocks`` blocks."""
+        frozen = len(self.blocks) - self.config.trainable_blocks
+        if frozen:
+            yield from (self.cls_token, self.pos_embed, *self.patch_embed.parameters())
+            yield from self.blocks[:frozen].parameters()
 
     def _embed(self, images: Tensor, grid: tuple[int, int]) -> Tensor:
         patches = self.patch_embed(images) + interpolate_positions(self.pos_embed[:, 1:], grid)

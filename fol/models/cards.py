@@ -89,10 +89,14 @@ class ModelCard:
         return replace(self, preprocessing=replace(self.preprocessing, image_size=image_size))
 
 
-def dinov2(name: Literal["tiny", "vits14", "vitb14", "vitl14", "vitg14"]) -> BackboneConfig:
-    """Sizes of the published DINOv2 transformers, and of the ``tiny`` one for tests and the demo."""
-    sizes: dict[str, BackboneConfig] = {
+Size = Literal["tiny", "nano", "vits14", "vitb14", "vitl14", "vitg14"]
+
+
+def dinov2(name: Size) -> BackboneConfig:
+    """Sizes of the published DINOv2 transformers, of ``tiny`` for tests, and of ``nano``, which trains on a CPU."""
+    sizes: dict[Size, BackboneConfig] = {
         "tiny": BackboneConfig(64, 6, 4, 256),
+        "nano": BackboneConfig(192, 6, 3, 768, position_grid=16, trainable_blocks=6, stem="convolutional"),
         "vits14": BackboneConfig(384, 12, 6, 1536),
         "vitb14": BackboneConfig(768, 12, 12, 3072),
         "vitl14": BackboneConfig(1024, 24, 16, 4096),
@@ -106,7 +110,7 @@ def fol_architecture(backbone: BackboneConfig) -> Architecture:
     return Architecture("fol", backbone, AggregationConfig(backbone.channels))
 
 
-def _untrained(size: Literal["tiny", "vits14", "vitb14", "vitl14", "vitg14"], image_size: int = 322) -> ModelCard:
+def _untrained(size: Size, image_size: int = 322) -> ModelCard:
     return ModelCard(
         name=f"fol_{size}_untrained",
         architecture=fol_architecture(dinov2(size)),
@@ -151,6 +155,7 @@ CARDS: dict[str, ModelCard] = {
             trained_on="GSV-Cities, from DINOv2 (LVD-142M)",
         ),
         _untrained("tiny", 224),
+        _untrained("nano", 224),
         _untrained("vits14"),
         _untrained("vitb14"),
         _untrained("vitl14"),
@@ -170,7 +175,7 @@ def initialise(network: nn.Module, seed: int) -> None:
             nn.init.trunc_normal_(module.weight, std=fan_in**-0.5, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, nn.LayerNorm | nn.InstanceNorm2d):
             module.reset_parameters()
     for name, parameter in network.named_parameters():
         if name.endswith(("pos_embed", "cls_token")):

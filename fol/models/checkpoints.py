@@ -214,8 +214,19 @@ def card_of_file(checkpoint: Checkpoint, heads: int | None = None) -> ModelCard:
     )
 
 
-def save_safetensors(card: ModelCard, network: torch.nn.Module, path: Path) -> None:
-    """Write weights with the card's architecture, preprocessing and licence in the header, atomically."""
+def save_safetensors(
+    card: ModelCard,
+    network: torch.nn.Module,
+    path: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write weights with the card's architecture, preprocessing and licence in the header, atomically.
+
+    ``dtype`` other than the network's own, such as float16, for the file alone; ``training``: the configuration that
+    the weights come from, kept in the header.
+    """
     header = {
         "architecture": card.architecture.to_dict(),
         "preprocessing": asdict(card.preprocessing),
@@ -224,8 +235,9 @@ def save_safetensors(card: ModelCard, network: torch.nn.Module, path: Path) -> N
         "licence_code": card.licence_code,
         "licence_weights": card.licence_weights,
         "trained_on": card.trained_on,
+        **({} if training is None else {"training": dict(training)}),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().to(dtype or tensor.dtype).contiguous() for name, tensor in network.state_dict().items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)

@@ -33,6 +33,16 @@ class PlaceModel(nn.Module):
         self.network = network
         self.eval()
 
+    def with_trainable_blocks(self, count: int) -> PlaceModel:
+        """The same weights (shared) with the last ``count`` blocks to train; the whole network when that is all."""
+        depth = self.card.architecture.backbone.depth
+        if not 0 <= count <= depth:
+            raise ConfigError(f"trainable_blocks={count}: {self.name} has {depth} blocks")
+        backbone = replace(self.card.architecture.backbone, trainable_blocks=count)
+        self.network.backbone.config = backbone
+        card = replace(self.card, architecture=replace(self.card.architecture, backbone=backbone))
+        return PlaceModel(card, self.network, self.recipe)
+
     @property
     def name(self) -> str:
         """The card's name, or the weight file's."""

@@ -1,0 +1,191 @@
+"""``fol train``: learn from places, validate both stages, keep the best weights; run again to go on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from fol.cli.configuration import plain
+from fol.cli.console import note, progress_bar, say
+from fol.cli.loading import load_configured_model, rerank_settings
+from fol.cli.objects import build
+from fol.data import PlaceDataset, read_dataset
+from fol.data.training import (
+    AugmentationOptions,
+    PlaceBatchSampler,
+    PlaceImages,
+    TrainingPlaces,
+    held_out_dataset,
+    merge_places,
+    read_training_places,
+    split_places,
+)
+from fol.errors import ConfigError
+from fol.losses import FoLLossOptions
+from fol.models import PlaceModel
+from fol.models.dinov2_weights import load_dinov2
+from fol.training import (
+    TrainingOptions,
+    TrainingProgress,
+    TrainingResult,
+    TrainingSetup,
+    ValidationScores,
+    build_loggers,
+    train,
+)
+
+#: Settings that do not change what is learned: they may differ when a run is resumed.
+_FREE = ("out", "logger", "wandb_project", "wandb_online", "guard", "synthetic_folder", "experiment")
+_FREE_INNER = (
+    ("loop", ("max_minutes", "checkpoint_every", "log_every", "devices", "accelerator")),
+    ("batch", ("cache", "workers")),
+    ("model", ("device", "attention")),
+)
+
+
+@dataclass(frozen=True)
+class SyntheticSet:
+    """A procedural city to make: its difficulty ``level``, number of ``places``, ``seed`` and side of its photos."""
+
+    level: str
+    places: int | None = None
+    seed: int = 0
+    size: int = 224
+    views: int | None = None
+
+
+def run(config: DictConfig) -> None:
+    """Train as configured and say where the weights are."""
+    result = train_configured(config)
+    if result.scores is not None:
+        r1 = {stage: result.scores.mean(stage, 1) for stage in ("global", "reranked")}
+        say(f"best validation R@1: {r1['global']:.1f} by retrieval, {r1['reranked']:.1f} after re-ranking")
+    if result.last is None:
+        say(f"stopped after {result.done} of {result.total} batches; the same command goes on from there")
+        return
+    say(f"weights: {result.best or result.last}   (fol evaluate model={result.best or result.last} data=...)")
+
+
+def train_configured(config: DictConfig) -> TrainingResult:
+    """The run that ``config`` (conf/train.yaml) describes, started or resumed."""
+    model = load_configured_model(config.model)
+    if config.backbone_weights is not None:
+        load_dinov2(model.network.backbone, config.backbone_weights)
+    setup = training_setup(config, model)
+    places = setup.sampler.places
+    note(f"{places.name}: {len(places.images)} photos of {len(places.places)} places; {model.name}, preset {model.preset}")
+    for dataset in setup.validation:
+        note(f"validation {dataset.summary}")
+    values = plain(config)
+    return train(
+        setup,
+        Path(config.out),
+        config={**values, "trained_on": places.name.split(" + ")},
+        loggers=lambda folder: build_loggers(
+            config.logger, folder, values, project=config.wandb_project, online=config.wandb_online
+        ),
+        watch=_show_progress,
+        validated=_show_validation,
+    )
+
+
+def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
+    """All parts of the run: data read and split, photos resized, options checked."""
+    values = plain(config)
+    if values["trainable_blocks"] is not None:
+        model = model.with_trainable_blocks(values["trainable_blocks"])
+    options = build(
+        TrainingOptions,
+        {key: values[key] for key in ("optimizer", "schedule", "loop", "validation", "guard", "seed")},
+        "train",
+    )
+    folder = Path(config.synthetic_folder)
+    places, validation = _training_places(values["places"], folder, int(config.seed))
+    validation += [read_dataset(path, radius=config.val.radius) for path in values["val"]["folders"]]
+    for item in values["val"]["synthetic"]:
+        validation.append(read_dataset(_city(build(SyntheticSet, item, "val.synthetic"), "val", folder)))
+    batch = values["batch"]
+    images = PlaceImages(places, model.card.preprocessing, cache=batch["cache"], on_error=batch["on_error"])
+    if batch["cache"]:
+        with progress_bar("reading photos") as progress:
+            images.fill(progress)
+    sampler = PlaceBatchSampler(
+        places,
+        batch["places"],
+        batch["images_per_place"],
+        seed=options.seed,
+        hard=batch["hard"],
+        choice=batch["choice"],
+        drop_last=batch["drop_last"],
+        short=batch["short"],
+    )
+    return TrainingSetup(
+        model=model,
+        losses=build(FoLLossOptions, values["loss"], "loss"),
+        images=images,
+        sampler=sampler,
+        validation=validation,
+        options=options,
+        augmentation=build(AugmentationOptions, values["augmentation"], "augmentation"),
+        matching=rerank_settings(config.matching)[1],
+        workers=batch["workers"],
+        identity=_identity(values),
+    )
+
+
+def _training_places(
+    values: dict[str, Any], folder: Path, seed: int
+) -> tuple[TrainingPlaces, list[PlaceDataset]]:
+    """The places to learn from, and a data set of those held out of each folder."""
+    sets: list[TrainingPlaces] = []
+    held_out: list[PlaceDataset] = []
+    for root in values["folders"]:
+        places = read_training_places(
+            root, format=values["format"], min_images=values["min_images"], cities=values["cities"], group=values["group"]
+        )
+        if values["held_out"]:
+            places, kept = split_places(places, values["held_out"], seed=seed, by=values["held_out_by"])
+            held_out.append(held_out_dataset(kept))
+        sets.append(places)
+    for item in values["synthetic"]:
+        city = _city(build(SyntheticSet, item, "places.synthetic"), "train", folder)
+        sets.append(read_training_places(city, format="csv", min_images=values["min_images"]))
+    if not sets:
+        raise ConfigError("nothing to learn from: give places.folders=[FOLDER] or experiment=smoke")
+    return (merge_places(sets) if len(sets) > 1 else sets[0]), held_out
+
+
+def _city(city: SyntheticSet, split: str, folder: Path) -> Path:
+    """The folder of a procedural city, made now unless it is there."""
+    from fol.data.synthetic import make_city_level
+
+    options = {key: value for key, value in asdict(city).items() if value is not None}
+    name = "-".join([city.level, split, *(f"{k}{v}" for k, v in options.items() if k != "level")])
+    with progress_bar(f"city {city.level} {split}") as progress:
+        return make_city_level(folder / name, split=split, progress=progress, **options)
+
+
+def _identity(values: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in values.items() if key not in _FREE}
+    for group, names in _FREE_INNER:
+        kept[group] = {key: value for key, value in kept[group].items() if key not in names}
+    return kept
+
+
+def _show_progress(progress: TrainingProgress) -> None:
+    losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
+    minutes, seconds = divmod(round(progress.seconds_left), 60)
+    note(
+        f"{progress.done}/{progress.total} (epoch {progress.epoch:.1f})  {losses}  "
+        f"{progress.images_per_second:.1f} images/s  {minutes}:{seconds:02d} left"
+    )
+
+
+def _show_validation(done: int, scores: ValidationScores) -> None:
+    note(
+        f"validation after {done} batches: R@1 {scores.mean('global', 1):.1f} by retrieval, "
+        f"{scores.mean('reranked', 1):.1f} after re-ranking"
+    )

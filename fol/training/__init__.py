@@ -1,0 +1,41 @@
+"""Training: places and losses to weights, in runs that resume exactly (Lightning).
+
+For the rest of the library: ``train`` runs a ``TrainingSetup`` and gives a ``TrainingResult``; the ``*Options`` are its
+settings; ``build_loggers`` makes loggers by name; ``TrainingProgress`` is what a watcher is told.
+"""
+
+try:
+    import lightning  # noqa: F401
+    import pytorch_metric_learning  # noqa: F401
+except ImportError as error:
+    from fol.errors import ConfigError
+
+    raise ConfigError(f"training needs the package {error.name}: pip install 'fol[train]'") from error
+
+from fol.training.loggers import build_loggers
+from fol.training.options import (
+    GuardOptions,
+    LoopOptions,
+    OptimizerOptions,
+    ScheduleOptions,
+    TrainingOptions,
+    ValidationOptions,
+)
+from fol.training.reporting import TrainingProgress
+from fol.training.run import TrainingResult, TrainingSetup, train
+from fol.training.validation import ValidationScores
+
+__all__ = [
+    "GuardOptions",
+    "LoopOptions",
+    "OptimizerOptions",
+    "ScheduleOptions",
+    "TrainingOptions",
+    "TrainingProgress",
+    "TrainingResult",
+    "TrainingSetup",
+    "ValidationOptions",
+    "ValidationScores",
+    "build_loggers",
+    "train",
+]

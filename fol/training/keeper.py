@@ -1,0 +1,131 @@
+"""The state of a run on disk: last checkpoint, best weights, validation at the end of every epoch (Lightning callback)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+
+from fol.data import PlaceDataset
+from fol.errors import CheckpointError
+from fol.models.checkpoints import save_safetensors
+from fol.reranking import RerankOptions
+from fol.training.batches import TrainingBatches
+from fol.training.guards import Guard
+from fol.training.module import PlaceTraining
+from fol.training.options import TrainingOptions
+from fol.training.validation import ValidationScores, validate
+
+LAST, BEST, FINAL = "last.ckpt", "best.safetensors", "last.safetensors"
+
+
+class RunKeeper(lightning.Callback):
+    """Validates at the end of epochs, keeps the best weights, and saves the whole state so that the run can go on.
+
+    The order at the end of an epoch is validation, best weights, last state: killed anywhere in between, the run goes
+    on from the state before and writes the same files again.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        options: TrainingOptions,
+        datasets: Sequence[PlaceDataset],
+        matching: RerankOptions,
+        guard: Guard,
+        config: Mapping[str, Any],
+        validated: Callable[[int, ValidationScores], None] | None = None,
+    ) -> None:
+        self.folder, self.options, self.datasets = folder, options, datasets
+        self.matching, self.guard, self.config, self.validated = matching, guard, config, validated
+        self.best: ValidationScores | None = None
+        self.history: list[tuple[int, ValidationScores]] = []
+        self.started = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the batch; validate and save where it is time."""
+        batches = _batches(trainer)
+        batches.done = batch_idx + 1
+        length = batches.length
+        epoch_ends = batches.done % length.per_epoch == 0 or batches.done == length.total
+        if epoch_ends and self._is_due(batches.epoch, batches.done == length.total):
+            self._validate(trainer, module, batches.done)
+        limit = self.options.loop.max_minutes
+        out_of_time = limit is not None and time.monotonic() - self.started > 60 * limit
+        # Between optimiser steps alone: gradients that are being accumulated are not part of a checkpoint.
+        whole = batches.done % self.options.loop.accumulate == 0 or batches.done == length.total
+        if whole and (epoch_ends or out_of_time or batches.done % self.options.loop.checkpoint_every == 0):
+            self._save(trainer)
+        if whole and out_of_time:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """What is known of the validations."""
+        return {
+            "best": None if self.best is None else _plain(self.best),
+            "history": [[step, _plain(scores)] for step, scores in self.history],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The inverse of ``state_dict``."""
+        self.best = None if state_dict["best"] is None else ValidationScores(state_dict["best"])
+        self.history = [(step, ValidationScores(values)) for step, values in state_dict["history"]]
+
+    def _is_due(self, epoch: int, finished: bool) -> bool:
+        return bool(self.datasets) and (finished or epoch % self.options.validation.every_epochs == 0)
+
+    def _validate(self, trainer: lightning.Trainer, module: lightning.LightningModule, step: int) -> None:
+        assert isinstance(module, PlaceTraining)
+        if trainer.is_global_zero:
+            training = module.network.training
+            scores = validate(
+                module.model(), self.datasets, self.folder / "validation", self.options.validation, self.matching
+            )
+            module.network.train(training)
+            before, monitor = self.best, self.options.validation.monitor
+            if before is None or scores.key(monitor) > before.key(monitor):
+                self.best = scores
+                save_weights(module, self.folder / BEST, self.config)
+            self.history.append((step, scores))
+            for logger in trainer.loggers:
+                logger.log_metrics(scores.flat(), step=step)
+            if self.validated is not None:
+                self.validated(step, scores)
+            self.guard.check_recall(scores, before, monitor)
+        trainer.strategy.barrier("validation")
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        trainer.save_checkpoint(self.folder / f".{LAST}.tmp")
+        if trainer.is_global_zero:
+            (self.folder / f".{LAST}.tmp").replace(self.folder / LAST)
+
+
+def save_weights(module: PlaceTraining, path: Path, config: Mapping[str, Any]) -> None:
+    """The network as a weight file that ``load_model`` opens, with the configuration of its training inside."""
+    names = ", ".join(config.get("trained_on", ())) or module.places.name
+    card = replace(
+        module.card,
+        summary=f"trained by fol train, from {module.card.name}",
+        licence_weights="yours, within the licences of the photos that it was trained on",
+        trained_on=names,
+    )
+    try:
+        save_safetensors(card, module.network, path, training=config)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written ({error.strerror})") from error
+
+
+def _plain(scores: ValidationScores) -> dict[str, Any]:
+    return {name: {stage: dict(recalls) for stage, recalls in s.items()} for name, s in scores.values.items()}
+
+
+def _batches(trainer: lightning.Trainer) -> TrainingBatches:
+    batches = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(batches, TrainingBatches)
+    return batches

@@ -1,0 +1,111 @@
+"""One training step: photos in, losses out (Lightning module)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from fol.data.training import BatchAugmentation, TrainingPlaces, never_negative
+from fol.errors import ConfigError
+from fol.losses import FoLLoss, FoLLossOptions, LossTerms
+from fol.models import PlaceModel
+from fol.models.fol import FoL
+from fol.training.batches import TrainingBatch
+from fol.training.distributed import gather_batch, rank
+from fol.training.options import TrainingOptions
+from fol.training.schedule import build_optimizer, learning_rate_factor
+
+#: Seeds of consecutive batches and of ranks lie this far apart, so that none is used twice.
+_BATCH_STRIDE, _RANK_STRIDE = 1_000_003, 7_919
+
+
+class PlaceTraining(lightning.LightningModule):
+    """Trains the network of a ``PlaceModel`` with the FoL losses.
+
+    Everything random in a step (dropout, augmentation, partners in a loss) is seeded from the run's seed and the number
+    of the batch, so a resumed run draws what the uninterrupted one draws. Lightning saves ``network`` only.
+    """
+
+    def __init__(
+        self,
+        model: PlaceModel,
+        losses: FoLLossOptions,
+        augmentation: BatchAugmentation,
+        places: TrainingPlaces,
+        options: TrainingOptions,
+        optimizer_steps: int,
+    ) -> None:
+        super().__init__()
+        if not isinstance(model.network, FoL):
+            raise ConfigError(f"{model.name} has no local features: the FoL losses need a two-stage model")
+        self.network = model.network
+        self.card = model.card
+        for parameter in self.network.backbone.frozen_parameters():
+            parameter.requires_grad_(False)
+        # Halves the time of its transposed convolutions in bfloat16 on a CPU, and suits tensor cores.
+        self.network.local_head.to(memory_format=torch.channels_last)
+        self.losses = FoLLoss(losses)
+        self.augmentation = augmentation
+        self.places = places
+        self.options = options
+        self.optimizer_steps = optimizer_steps
+        mean, std = self.card.preprocessing.mean, self.card.preprocessing.std
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.last: LossTerms | None = None
+        self.last_spread: Tensor = torch.ones(())
+
+    def model(self) -> PlaceModel:
+        """The network as it is now, as the rest of the library sees it (shared weights, a new fingerprint)."""
+        return PlaceModel(self.card, self.network)
+
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        """Total loss of one batch; each loss and the spread of the descriptors are kept for the callbacks."""
+        seed = (self.options.seed * _BATCH_STRIDE + batch_idx) * _RANK_STRIDE + rank()
+        seed %= 2**63 - 1
+        torch.manual_seed(seed)
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            photos = self.augmentation(batch.images.float().div(255), seed)
+            photos = (photos - self.mean) / self.std
+        output = self.network(photos, training=True)
+        output, numbers = gather_batch(output), gather_batch(batch.numbers)
+        labels = torch.from_numpy(self.places.place_of_image)[numbers.cpu()].to(self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            terms = self.losses(
+                output,
+                labels,
+                generator=torch.Generator(self.device).manual_seed(seed - rank()),
+                never_negative=never_negative(self.places, numbers.cpu().numpy()).to(self.device),
+            )
+            descriptors = output.descriptor.detach().float()
+        # Of unit vectors: 1 for random directions, 0 when all photos have one descriptor.
+        self.last_spread = descriptors.var(0).sum().sqrt()
+        self.last = terms
+        return terms.total
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Optimiser over what is trained, and its schedule per step."""
+        optimizer = build_optimizer(self.network.named_parameters(), self.options.optimizer)
+        factor = learning_rate_factor(self.options.schedule, self.optimizer_steps)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """One step of the schedule, but not after a step that the loss scaler skipped (official: train.py:126 does)."""
+        optimizer: Any = self.optimizers()
+        if self._skipped_by_scaler(optimizer):
+            return
+        scheduler.step()
+
+    def _skipped_by_scaler(self, optimizer: Any) -> bool:
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is None or not scaler.is_enabled():
+            return False
+        scale = float(scaler.get_scale())
+        skipped = scale < getattr(self, "_last_scale", scale)
+        self._last_scale = scale
+        return skipped

@@ -1,0 +1,115 @@
+"""Every setting of a training run besides the losses; the YAML groups under ``conf/`` fill these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fol.errors import ConfigError
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Monitored = Literal["reranked", "global"]
+
+
+@dataclass(frozen=True)
+class OptimizerOptions:
+    """``weight_decay`` is for matrices only when ``decay_matrices_only``: not for biases, norms and embeddings."""
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = 6e-5
+    weight_decay: float = 9.5e-9
+    betas: tuple[float, float] = (0.9, 0.999)
+    decay_matrices_only: bool = False
+    #: Largest norm of the whole gradient; None does not clip.
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """Learning rate as a factor of ``lr``: a linear ``warmup`` from zero, then from 1 to ``final`` and constant.
+
+    ``steps``: optimiser steps until ``final`` is reached, warm-up included; None is the length of the run. The
+    published one is linear, without warm-up, 1 to 0.1 in 10,000 steps (official: train.py:75,126).
+    """
+
+    name: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: int = 0
+    final: float = 0.1
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """Length and manner of the run.
+
+    ``steps`` ends the run after so many batches, however many ``epochs`` were asked for. ``accumulate`` batches make an
+    optimiser step. ``checkpoint_every`` batches the state is saved (at the end of each epoch too); ``log_every`` batches
+    the losses are logged. ``max_minutes`` stops early, cleanly and resumably.
+    """
+
+    epochs: int = 8
+    steps: int | None = None
+    precision: Precision = "32-true"
+    accumulate: int = 1
+    devices: int = 1
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    checkpoint_every: int = 200
+    log_every: int = 10
+    max_minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class ValidationOptions:
+    """Both stages on the validation sets after every ``every_epochs`` epochs; ``monitor`` decides which is best.
+
+    The best is the highest mean R@1 of that stage, then the highest mean R@5, then the earliest.
+    """
+
+    every_epochs: int = 1
+    candidates: int = 25
+    monitor: Monitored = "reranked"
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class GuardOptions:
+    """When a run is stopped because it learns nothing any more.
+
+    ``min_spread``: standard deviation of descriptors over a batch, relative to that of random unit vectors, below
+    which all photos have the same descriptor; looked at after ``patience`` batches in a row. ``max_recall_drop``: points
+    of monitored R@1 below the best; None does not look.
+    """
+
+    min_spread: float = 0.02
+    patience: int = 20
+    max_recall_drop: float | None = 30.0
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """All of the above, with the seed that decides everything random in the run."""
+
+    optimizer: OptimizerOptions = OptimizerOptions()
+    schedule: ScheduleOptions = ScheduleOptions()
+    loop: LoopOptions = LoopOptions()
+    validation: ValidationOptions = ValidationOptions()
+    guard: GuardOptions = GuardOptions()
+    seed: int = 0
+
+    def check(self) -> None:
+        """``ConfigError`` for a value out of range."""
+        for name, value, low in (
+            ("loop.epochs", self.loop.epochs, 1),
+            ("loop.accumulate", self.loop.accumulate, 1),
+            ("loop.devices", self.loop.devices, 1),
+            ("loop.checkpoint_every", self.loop.checkpoint_every, 1),
+            ("loop.log_every", self.loop.log_every, 1),
+            ("validation.every_epochs", self.validation.every_epochs, 1),
+            ("validation.candidates", self.validation.candidates, 1),
+            ("schedule.warmup", self.schedule.warmup, 0),
+            ("seed", self.seed, 0),
+        ):
+            if value < low:
+                raise ConfigError(f"{name}={value}: it must be at least {low}")
+        if self.optimizer.lr <= 0:
+            raise ConfigError(f"optimizer.lr={self.optimizer.lr}: it must be above 0")

@@ -1,0 +1,227 @@
+"""A training run: start it, kill it, start it again, and get what an undisturbed one gives."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
+
+from fol.data import PlaceDataset
+from fol.data.training import AugmentationOptions, BatchAugmentation, PlaceBatchSampler, PlaceImages
+from fol.errors import CheckpointError, ConfigError
+from fol.evaluation.environment import environment
+from fol.files import write_atomically, writer_lock
+from fol.losses import FoLLossOptions
+from fol.models import PlaceModel
+from fol.reranking import RerankOptions
+from fol.training.batches import RunLength, TrainingBatches
+from fol.training.guards import Guard
+from fol.training.history import CsvHistory
+from fol.training.keeper import BEST, FINAL, LAST, RunKeeper, save_weights
+from fol.training.module import PlaceTraining
+from fol.training.options import TrainingOptions
+from fol.training.reporting import Reporter, Watcher
+from fol.training.validation import ValidationScores, check_validation_sets
+
+CONFIG = "run.json"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSetup:
+    """What a run is made of. ``identity``: the settings that must not change between a run and its resumption."""
+
+    model: PlaceModel
+    losses: FoLLossOptions
+    images: PlaceImages
+    sampler: PlaceBatchSampler
+    validation: Sequence[PlaceDataset]
+    options: TrainingOptions
+    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
+    matching: RerankOptions = field(default_factory=RerankOptions)
+    workers: int = 0
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where a run's files are: weights of the ``best`` and of the ``last`` step (None while the run is not finished).
+
+    ``scores`` of the best validation, ``history`` of all by batch; ``done`` of ``total`` batches; ``seconds`` of this call.
+    """
+
+    folder: Path
+    best: Path | None
+    last: Path | None
+    scores: ValidationScores | None
+    history: tuple[tuple[int, ValidationScores], ...]
+    done: int
+    total: int
+    seconds: float
+
+
+def train(
+    setup: TrainingSetup,
+    out: Path,
+    *,
+    config: Mapping[str, Any] | None = None,
+    loggers: Callable[[Path], list[Logger]] | None = None,
+    watch: Watcher | None = None,
+    validated: Callable[[int, ValidationScores], None] | None = None,
+) -> TrainingResult:
+    """Train in the folder ``out``; a run that was stopped there goes on exactly where its last checkpoint is.
+
+    Written: ``last.ckpt`` (the whole state), ``best.safetensors`` and ``last.safetensors`` (weights that ``load_model``
+    opens, ``config`` inside), ``run.json``, ``metrics.csv`` and ``validation/``. On a CPU a resumed run ends bit-equal to
+    an undisturbed one. ``config`` is saved beside the results as it is.
+
+    Raises ``ConfigError`` (settings that differ from the run in ``out``, a validation set that is a test set),
+    ``TrainingStopped`` (nothing is learned any more), ``MapError`` (another process trains in ``out``).
+    """
+    options, started = setup.options, time.monotonic()
+    options.check()
+    check_validation_sets(setup.validation)
+    length = RunLength.of(setup.sampler, options.loop.epochs, options.loop.steps)
+    if not length.total:
+        raise ConfigError("the training set gives no batch: lower data.places_per_batch")
+    out.mkdir(parents=True, exist_ok=True)
+    with writer_lock(out):
+        _check_identity(out, setup.identity)
+        write_atomically(out / CONFIG, _description(setup, config))
+        batches = TrainingBatches(setup.images, setup.sampler, length, setup.workers)
+        steps = -(-length.total // options.loop.accumulate)
+        module = PlaceTraining(
+            setup.model, setup.losses, BatchAugmentation(setup.augmentation), setup.sampler.places, options, steps
+        )
+        guard = Guard(options.guard, scaled=options.loop.precision == "16-mixed")
+        keeper = RunKeeper(out, options, setup.validation, setup.matching, guard, dict(config or {}), validated)
+        chosen = loggers(out) if loggers else [CsvHistory(out / "metrics.csv")]
+        reporter = Reporter(options.loop.log_every, length.per_epoch, watch)
+        checkpoint = _last_checkpoint(out)
+        done = 0 if checkpoint is None else int(checkpoint[1])
+        for logger in chosen:
+            if isinstance(logger, CsvHistory):
+                logger.forget_after(done)
+        if done < length.total:
+            with _quiet():
+                trainer = _trainer(options, [guard, reporter, keeper], chosen)
+                trainer.fit(module, batches, ckpt_path=None if checkpoint is None else checkpoint[0], weights_only=True)
+            done = batches.done
+        else:
+            _restore(checkpoint, module, keeper)
+        finished = done >= length.total
+        if finished:
+            save_weights(module, out / FINAL, dict(config or {}))
+    return TrainingResult(
+        folder=out,
+        best=out / BEST if keeper.best else None,
+        last=out / FINAL if finished else None,
+        scores=keeper.best,
+        history=tuple(keeper.history),
+        done=done,
+        total=length.total,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _trainer(
+    options: TrainingOptions, callbacks: list[lightning.Callback], loggers: list[Logger]
+) -> lightning.Trainer:
+    loop = options.loop
+    return lightning.Trainer(
+        accelerator=loop.accelerator,
+        devices=loop.devices,
+        # Losses whose weight is zero leave the parameters behind them without a gradient.
+        strategy=DDPStrategy(find_unused_parameters=True) if loop.devices > 1 else "auto",
+        precision=loop.precision,
+        max_epochs=1,
+        accumulate_grad_batches=loop.accumulate,
+        gradient_clip_val=options.optimizer.clip_norm,
+        logger=loggers,
+        callbacks=callbacks,
+        log_every_n_steps=loop.log_every,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _last_checkpoint(out: Path) -> tuple[Path, int, dict[str, Any]] | None:
+    """(path, batches done, content) of the state that a run left in its folder."""
+    path = out / LAST
+    if not path.is_file():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return path, int(content["TrainingBatches"]["done"]), content
+    except Exception as error:  # whatever a damaged file makes the reader raise
+        raise CheckpointError(f"{path}: not a readable training state ({type(error).__name__}); delete it") from error
+
+
+def _restore(checkpoint: tuple[Path, int, dict[str, Any]] | None, module: PlaceTraining, keeper: RunKeeper) -> None:
+    """The end of a run that is already finished."""
+    assert checkpoint is not None
+    content = checkpoint[2]
+    module.load_state_dict(content["state_dict"])
+    keeper.load_state_dict(content["callbacks"][keeper.state_key])
+
+
+def _check_identity(out: Path, identity: Mapping[str, Any]) -> None:
+    """``ConfigError`` naming the first setting that differs from those of the run that is already in ``out``."""
+    if not (out / LAST).is_file() or not (out / CONFIG).is_file():
+        return
+    before = _flat(json.loads((out / CONFIG).read_text())["identity"])
+    now = _flat(json.loads(json.dumps(identity)))
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise ConfigError(
+                f"{out} holds a run with {key}={before.get(key)}, not {now.get(key)}: it cannot be resumed with another "
+                "setting; choose another out=, or delete the folder"
+            )
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix: values}
+    return {k: v for name, inner in values.items() for k, v in _flat(inner, f"{prefix}.{name}" if prefix else name).items()}
+
+
+def _description(setup: TrainingSetup, config: Mapping[str, Any] | None) -> bytes:
+    content = {
+        "identity": setup.identity,
+        "config": config,
+        "model": setup.model.name,
+        "images": len(setup.sampler.places.images),
+        "places": len(setup.sampler.places.places),
+        "validation": {dataset.name: dataset.summary for dataset in setup.validation},
+        "environment": environment(setup.model.device),
+    }
+    return json.dumps(content, indent=1, default=str).encode()
+
+
+class _quiet(warnings.catch_warnings):
+    """Lightning's advice for other uses than ours (worker counts, tips) is kept off the screen."""
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        super().__enter__()
+        self.loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+        self.levels = [logger.level for logger in self.loggers]
+        for logger in self.loggers:
+            logger.setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        for logger, level in zip(self.loggers, self.levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,102 @@
+"""Both stages on the validation sets, with the code that evaluates and serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fol.data import PlaceDataset
+from fol.errors import ConfigError
+from fol.evaluation import EvaluationResult, evaluate
+from fol.localizer import Localizer
+from fol.models import PlaceModel
+from fol.retrieval import PlaceMap
+from fol.reranking import RerankOptions
+from fol.training.options import Monitored, ValidationOptions
+
+#: Folder names that say that photos are for the final figures, which a choice of model must not see.
+TEST_FOLDERS = ("test",)
+
+
+@dataclass(frozen=True)
+class ValidationScores:
+    """Recalls in percent: ``values[set][stage][K]``; the mean over the sets decides between models."""
+
+    values: Mapping[str, Mapping[str, Mapping[int, float]]]
+
+    def mean(self, stage: str, k: int) -> float:
+        """Mean R@k of a stage (``global``, ``reranked``) over the sets."""
+        recalls = [stages[stage][k] for stages in self.values.values()]
+        return sum(recalls) / len(recalls)
+
+    def key(self, monitor: Monitored) -> tuple[float, float]:
+        """What a better model has more of: R@1, then R@5."""
+        return self.mean(monitor, 1), self.mean(monitor, 5)
+
+    def flat(self) -> dict[str, float]:
+        """``val/SET/STAGE_r@K`` and the means, for loggers."""
+        flat = {
+            f"val/{name}/{stage}_r@{k}": value
+            for name, stages in self.values.items()
+            for stage, recalls in stages.items()
+            for k, value in recalls.items()
+        }
+        stages = next(iter(self.values.values()))
+        return flat | {f"val/{stage}_r@{k}": self.mean(stage, k) for stage in stages for k in stages[stage]}
+
+
+def check_validation_sets(datasets: Sequence[PlaceDataset]) -> None:
+    """``ConfigError`` for a set without ground truth, of a name used twice, or whose folder says that it is a test set."""
+    names = [dataset.name for dataset in datasets]
+    for dataset in datasets:
+        if dataset.positives is None:
+            raise ConfigError(f"validation set {dataset.root} has no ground truth")
+        if names.count(dataset.name) > 1:
+            raise ConfigError(f"two validation sets are called {dataset.name!r}: rename a folder")
+        images = dataset.queries[0].image if dataset.queries else dataset.root
+        if set(TEST_FOLDERS) & {part.lower() for part in images.parts[len(dataset.root.parent.parts) :]}:
+            raise ConfigError(
+                f"validation set {dataset.root}: its photos lie in a folder called 'test'; "
+                "models are chosen on validation sets, test sets are for the final figures"
+            )
+
+
+def validate(
+    model: PlaceModel,
+    datasets: Sequence[PlaceDataset],
+    folder: Path,
+    options: ValidationOptions,
+    matching: RerankOptions,
+) -> ValidationScores:
+    """Recalls of both stages on each set; maps and results are written under ``folder`` and replaced by the next call."""
+    return ValidationScores({d.name: _recalls(_evaluate(model, d, folder / d.name, options, matching)) for d in datasets})
+
+
+def _evaluate(
+    model: PlaceModel, dataset: PlaceDataset, folder: Path, options: ValidationOptions, matching: RerankOptions
+) -> EvaluationResult:
+    report = PlaceMap.build(
+        folder / "database.fol",
+        model,
+        dataset.database,
+        batch_size=options.batch_size,
+        overwrite=True,
+        calibrate=False,
+    )
+    localizer = Localizer(model, report.place_map, options=matching)
+    return evaluate(
+        localizer,
+        dataset,
+        out=folder,
+        recall_values=(1, 5, 10),
+        candidates=options.candidates,
+        batch_size=options.batch_size,
+    )
+
+
+def _recalls(result: EvaluationResult) -> dict[str, dict[int, float]]:
+    return {
+        str(stage): {int(k): 100 * float(v) for k, v in result.recall(stage).values.items()}
+        for stage in result.stages
+    }

@@ -1,0 +1,7 @@
+"""The same as ``fol train``."""
+
+import sys
+
+from fol.cli import main
+
+sys.exit(main(["train", *sys.argv[1:]]))
