@@ -210,7 +210,7 @@ class Extractor(Protocol):
 
     @property
     def preset(self) -> str:
-        """``"official"`` or ``"fol"``: also the default method of re-ranking its features."""
+        """``"official"`` or ``"fol"``, also the default method of re-ranking; ``"none"`` without local features."""
 
     @property
     def descriptor_dim(self) -> int:

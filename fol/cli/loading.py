@@ -17,7 +17,7 @@ from fol.types import Extractor
 
 def load_configured_extractor(config: DictConfig, recipe: Mapping[str, Any] | None = None) -> Extractor:
     """The model or the baseline of the group ``model``, for commands that need descriptors and no network."""
-    name = config.name or (recipe or {}).get("name_or_path")
+    name = str(config.name or (recipe or {}).get("name_or_path"))
     if name not in BASELINES:
         return load_configured_model(config, recipe)
     for option in ("preset", "heads", "image_size"):

@@ -13,7 +13,19 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("fol", "torch", "torchvision", "timm", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "kornia", "xformers")
+_PACKAGES = (
+    "fol",
+    "torch",
+    "torchvision",
+    "timm",
+    "faiss-cpu",
+    "faiss-gpu",
+    "numpy",
+    "pillow",
+    "kornia",
+    "xformers",
+    "scikit-image",
+)
 _SOURCE = Path(__file__).parents[1]
 _NO_PART_IN_RANKINGS = {"cli", "losses", "serving", "training", "visualization"}
 

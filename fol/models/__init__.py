@@ -1,6 +1,7 @@
 """Models: an image batch to ``Features``.
 
-For the rest of the library: ``load_model``, ``list_models``, ``model_card``, ``PlaceModel``, ``BASELINES``, ``load_baseline`` and ``save_safetensors``.
+For the rest of the library: ``load_model``, ``list_models``, ``model_card``, ``PlaceModel`` and ``save_safetensors``;
+``load_baseline`` and ``BASELINES`` for what needs no training.
 """
 
 from fol.models.baselines import BASELINES, load_baseline

@@ -60,7 +60,8 @@ class TinyImageDescriptor:
 
     def __call__(self, grey: NDArray[np.float32]) -> NDArray[np.float32]:
         """The descriptor ``[H * W]`` of a grey image ``[H, W]``."""
-        return (grey - grey.mean()).ravel()
+        values: NDArray[np.float32] = (grey - grey.mean()).ravel()
+        return values
 
     @staticmethod
     def check() -> None:
@@ -143,7 +144,8 @@ def area_weights(before: int, after: int) -> NDArray[np.float32]:
     edges = np.arange(after + 1) * (before / after)
     starts = np.arange(before)
     overlap = np.minimum(edges[1:, None], starts + 1) - np.maximum(edges[:-1, None], starts)
-    return (np.clip(overlap, 0, None) * (after / before)).astype(np.float32)
+    weights: NDArray[np.float32] = (np.clip(overlap, 0, None) * (after / before)).astype(np.float32)
+    return weights
 
 
 def _unit(values: NDArray[np.float32]) -> Tensor:

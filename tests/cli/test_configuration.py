@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from fol.cli import VERBS
 from fol.cli.configuration import config_folder, plain, resolve
 from fol.errors import ConfigError
-from fol.models import CARDS, list_models
+from fol.models import BASELINES, CARDS, list_models
 
 REQUIRED = {
     "index": ["photos=a", "out=b"],
@@ -35,7 +35,7 @@ def test_every_verb_composes_and_has_its_tool(verb):
 def test_every_yaml_says_what_it_is_or_is_a_named_model(path: Path):
     content = OmegaConf.load(path)
     if path.parent.name == "model" and path.stem not in ("base", "file", "of_map"):
-        assert content.name == path.stem in CARDS
+        assert content.name == path.stem in {*CARDS, *BASELINES}
         config = resolve("index", ["photos=a", "out=b", f"model={path.stem}"], {})
         assert config.model.name == path.stem and config.model.device == "auto"
     else:

@@ -69,3 +69,26 @@ def test_data_without_ground_truth_is_named(city, tmp_path, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: ") and str(plain) in line and "ground_truth.csv" in line
     assert main(["evaluate", f"data={tmp_path / 'absent'}", "--out", str(tmp_path / "out"), *MODEL]) == 1
+
+
+@pytest.mark.parametrize("name", ["hog", "grey"])
+def test_baselines_are_models_of_one_stage(city, tmp_path, capsys, name):
+    if name == "hog":
+        pytest.importorskip("skimage")
+    words = [f"data={city}", "--out", str(tmp_path / "out"), f"model={name}"]
+    assert main(["evaluate", *words]) == 0
+    result = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert set(result["recall"]) == {"global"} and result["model"]["name"] == name
+    capsys.readouterr()
+    assert main(["evaluate", *words, "model.preset=fol"]) == 1
+    assert f"error: model.preset=fol: the baseline {name} has no such option" in capsys.readouterr().err
+    assert main(["index", str(city / "database"), "--out", str(tmp_path / "m.fol"), f"model={name}"]) == 0
+    photo = next((city / "database").iterdir())
+    capsys.readouterr()
+    assert main(["locate", str(photo), "--map", str(tmp_path / "m.fol")]) == 0
+    assert photo.name in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_baseline_has_no_network_to_convert(tmp_path, capsys):
+    assert main(["convert", "grey", str(tmp_path / "a.safetensors")]) == 1
+    assert "grey is a baseline without a network" in capsys.readouterr().err
