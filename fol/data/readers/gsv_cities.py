@@ -36,8 +36,8 @@ def read_gsv_cities(root: Path, cities: Sequence[str] | None = None) -> list[Pla
     """All places of the chosen cities (None: of all, by name), city by city, by number.
 
     In each place the most recent photo first: by year, month and latitude, descending, as the published loader takes
-    them (official: GSVCitiesDataset.py:94-99). The name of a place is its number over all cities, seven digits; the order
-    of ``cities`` decides it. The position of a place is that of its first photo.
+    them (official: GSVCitiesDataset.py:94-99). The name of a place is its number over all cities, seven digits, which
+    the order of ``cities`` decides. The position of a place is that of its first photo.
 
     Raises ``ConfigError`` for a city that is not there or named twice, ``DataError`` naming file, line and column for a
     value that is no number, and for a photo that is missing.

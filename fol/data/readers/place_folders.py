@@ -1,9 +1,10 @@
 """Training sets of one's own: a folder per place, or a CSV with a place column.
 
 * Folders: ``<root>/<place>/<image>`` or ``<root>/<group>/<place>/<image>``: the folder of a photo is its place.
-* CSV: ``<root>/places.csv`` with the columns ``image`` and ``place_id`` (or ``place``), photos in ``<root>/images`` or in
-  ``<root>``. Optional: a group (``city``, ``floor``, ``camera``, ...), a date (``date`` or ``timestamp``, or ``year`` and
-  ``month``) and coordinates as in every other CSV (``utm_east``, ``utm_north``, ``utm_zone``, ``lat``, ``lon``).
+* CSV: ``<root>/places.csv`` with the columns ``image`` and ``place_id`` (or ``place``), photos in ``<root>/images`` or
+  in ``<root>``. Optional: a group (``city``, ``floor``, ``camera``, ...), a date (``date`` or ``timestamp``, or
+  ``year`` and ``month``) and coordinates as in every other CSV (``utm_east``, ``utm_north``, ``utm_zone``, ``lat``,
+  ``lon``).
 * Beside either, optionally: ``<root>/overlapping_places.csv`` with the columns ``place_a`` and ``place_b``: pairs of
   places that see the same thing.
 """
@@ -80,10 +81,10 @@ def read_place_csv(path: Path, group: str | None = None) -> list[PlaceRecord]:
 
 
 def read_overlapping(path: Path, places: Sequence[str], known: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of indices into ``places``, each once, the smaller first; pairs with a place of ``known`` alone are left out.
+    """Pairs of indices into ``places``, each once, the smaller first.
 
-    ``known`` are all places of the set, also those that were left out for having too few photos. An absent file has no
-    pairs. Raises ``DataError`` with file, line and column for a name that is neither.
+    ``known`` are all places of the set, also those that were left out for having too few photos: their pairs are left
+    out. An absent file has no pairs. Raises ``DataError`` with file, line and column for a name that is not known.
     """
     if not path.is_file():
         return []

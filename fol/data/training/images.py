@@ -19,14 +19,14 @@ from fol.types import ProgressCallback
 class PlaceImages(Dataset[Tensor]):
     """Image number to ``[3, H, W]`` uint8, by the same resize as at test time (before normalisation).
 
-    Without antialiasing that resize gives fractions, here rounded to 8 bits; with it the pixels are those of evaluation.
+    With antialiasing the pixels are those of evaluation; without it the resize gives fractions, here rounded to 8 bits.
 
-    ``cache`` keeps the resized photos in memory, ``fill`` reads them all; worker processes that are forked afterwards share
-    them. Photos that are not in the cache yet are read from their files, so every process is right without it.
+    ``cache`` keeps the resized photos in memory, ``fill`` reads them all; worker processes that are forked afterwards
+    share them. Photos that are not in the cache yet are read from their files, so every process is right without it.
 
-    ``on_error``: what a photo that cannot be read does: ``"raise"`` an ``ImageError`` with its name, or ``"skip"``: the next
-    photo of the same place that can be read stands in for it, and ``replaced`` notes that. Raises ``ImageError`` when a
-    place has none.
+    ``on_error``: what a photo that cannot be read does: ``"raise"`` an ``ImageError`` with its name, or ``"skip"``: the
+    next photo of the same place that can be read stands in for it, and ``replaced`` notes that. Raises ``ImageError``
+    when a place has none.
     """
 
     def __init__(
@@ -108,6 +108,6 @@ def _check_memory(shape: tuple[int, ...]) -> None:
     # What the system counts as free leaves out the file cache, which it gives up when asked.
     if needed > max(free, whole // 2):
         raise ConfigError(
-            f"{shape[0]} photos of {shape[3]}x{shape[2]} pixels need {needed / 1e9:.1f} GB of memory: set cache=false, or "
-            "a smaller image size"
+            f"{shape[0]} photos of {shape[3]}x{shape[2]} pixels need {needed / 1e9:.1f} GB of memory: set cache=false, "
+            "or a smaller image size"
         )

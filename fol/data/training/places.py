@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fol.data.coordinates import within_radius
 from fol.errors import ConfigError, DataError
+from fol.types import Position
 
 #: Metres below which two places are not used as negatives of each other: the radius of a right answer in evaluation.
 SAME_PLACE_RADIUS = 25.0
@@ -26,9 +28,9 @@ class TrainingPlaces:
 
     ``images`` N, grouped by place, in each place the most recent first where dates are known; ``place_of_image [N]`` in
     0..P-1, ascending; ``places`` P names; ``groups`` P: city, floor, camera ("" where unknown); ``positions [P, 2]``
-    easting and northing in metres, NaN where unknown, None where all are; ``overlapping [M, 2]`` pairs of places that are
-    never negatives of each other; ``frames [P]`` which coordinate frame a position is in (distances between frames mean
-    nothing), None when all are in one.
+    easting and northing in metres, NaN where unknown, None where all are; ``overlapping [M, 2]`` pairs of places that
+    are never negatives of each other; ``frames [P]`` which coordinate frame a position is in (distances between frames
+    mean nothing), None when all are in one.
     """
 
     name: str
@@ -104,14 +106,18 @@ def split_places(
 ) -> tuple[TrainingPlaces, TrainingPlaces]:
     """(train, held out): about ``share`` of the places kept apart, at random but decided by ``seed``.
 
-    No photo of what a held-out place sees is trained on. ``by="place"``: places that are connected by ``overlapping`` stay
-    together. ``by="group"``: whole groups are held out, and training places that overlap with a held-out one are left
-    out. The held-out part is the largest not above ``share`` that taking the parts in random order gives, but at least
-    one part. Raises ``ConfigError`` when either side would be empty.
+    No photo of what a held-out place sees is trained on. ``by="place"``: places that overlap, or lie within
+    ``SAME_PLACE_RADIUS`` of each other, stay together, also over several steps. ``by="group"``: whole groups are held
+    out, and training places that overlap with or lie near a held-out one are left out of both. Parts are held out in
+    random order as long as they fit into ``share``; where none does, the smallest part is. Raises ``ConfigError`` when
+    nothing would be left to train on.
     """
     if not 0 < share < 1:
         raise ConfigError(f"share of held-out places is {share}: it must lie between 0 and 1")
-    parts = _components(places) if by == "place" else np.unique(places.groups, return_inverse=True)[1]
+    pairs = np.concatenate([places.overlapping, _near_pairs(places)])
+    parts = (
+        _components(len(places.places), pairs) if by == "place" else np.unique(places.groups, return_inverse=True)[1]
+    )
     sizes = np.bincount(parts)
     order = np.random.default_rng([seed, 0x5917]).permutation(len(sizes))
     limit, taken, chosen = share * len(places.places), 0, []
@@ -121,8 +127,7 @@ def split_places(
             taken += int(sizes[part])
     held = np.isin(parts, chosen or [int(order[np.argmin(sizes[order])])])
     train = ~held
-    straddling = held[places.overlapping].reshape(-1, 2)
-    train[places.overlapping[straddling.any(axis=1)].ravel()] = False
+    train[pairs[held[pairs].any(axis=1)].ravel()] = False
     if not train.any():
         what = "places that overlap each other" if by == "place" else f"group ({places.groups[0]!r})"
         raise ConfigError(
@@ -137,8 +142,8 @@ def never_negative(
 ) -> Tensor:
     """``[B, B]`` bool: pairs of images of different places that may see the same thing.
 
-    Those are the pairs of ``overlapping``, and places nearer to each other than ``radius`` metres. Images of one place are
-    False here: they are positives.
+    Those are the pairs of ``overlapping``, and places nearer to each other than ``radius`` metres. Images of one place
+    are False here: they are positives.
     """
     members, row = np.unique(places.place_of_image[image_numbers], return_inverse=True)
     near = np.zeros((len(members), len(members)), bool)
@@ -156,17 +161,31 @@ def never_negative(
     return torch.from_numpy(near[row][:, row])
 
 
-def _components(places: TrainingPlaces) -> NDArray[np.int64]:
-    """``[P]``: number of the connected component of each place in the graph of overlapping pairs."""
-    parent = list(range(len(places.places)))
+def _near_pairs(places: TrainingPlaces) -> NDArray[np.int64]:
+    """``[M, 2]`` pairs of places within ``SAME_PLACE_RADIUS`` of each other, the smaller number first."""
+    if places.positions is None:
+        return np.empty((0, 2), np.int64)
+    frames = np.zeros(len(places.places), np.int64) if places.frames is None else places.frames
+    pairs = []
+    for frame in np.unique(frames):
+        here = np.flatnonzero((frames == frame) & ~np.isnan(places.positions).any(axis=1))
+        points = [Position(float(east), float(north)) for east, north in places.positions[here]]
+        for first, found in zip(here, within_radius(points, points, SAME_PLACE_RADIUS), strict=True):
+            pairs += [(int(first), int(second)) for second in here[found] if second > first]
+    return np.array(pairs, np.int64).reshape(-1, 2)
 
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
 
-    for first, second in places.overlapping.tolist():
+def _components(count: int, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """``[count]``: number of the connected component of each node in the graph of ``pairs``."""
+    parent = list(range(count))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for first, second in pairs.tolist():
         parent[root(first)] = root(second)
-    found: NDArray[np.int64] = np.unique([root(p) for p in range(len(parent))], return_inverse=True)[1].astype(np.int64)
+    found: NDArray[np.int64] = np.unique([root(node) for node in range(count)], return_inverse=True)[1].astype(np.int64)
     return found

@@ -31,9 +31,9 @@ def read_training_places(
     """The places of a training set; photos are not opened.
 
     ``root``: a folder with ``places.csv``, a folder of folders, GSV-Cities, or a CSV file (see
-    ``fol.data.readers.place_folders`` and ``fol.data.readers.gsv_cities``). Places with fewer than ``min_images`` photos are
-    left out. ``cities`` (GSV-Cities only; None: all, by name) in the order given; ``group`` (CSV only): the column that
-    groups places, None for the first known one.
+    ``fol.data.readers.place_folders`` and ``fol.data.readers.gsv_cities``). Places with fewer than ``min_images``
+    photos are left out. ``cities`` (GSV-Cities only; None: all, by name) in the order given; ``group`` (CSV only): the
+    column that groups places, None for the first known one.
 
     Raises ``DataError`` naming the file for what does not follow its format, a photo that is missing, and a set without
     any place; ``ConfigError`` for options that do not fit the format.
@@ -101,6 +101,6 @@ def _planar(records: Sequence[PlaceRecord]) -> tuple[NDArray[np.float64] | None,
         inside = np.isfinite(points).all(axis=1)
         here = np.array(left)[inside]
         positions[here], frames[here] = points[inside], frame
-        left = [i for i, found in zip(left, inside, strict=True) if not found]
+        left = np.array(left)[~inside].tolist()
         frame += 1
     return positions, frames

@@ -20,16 +20,16 @@ _Places = NDArray[np.int64]
 class PlaceBatchSampler:
     """Batches of ``places_per_batch`` places with ``images_per_place`` images each; a pure function of (seed, epoch).
 
-    * ``hard``: ``"none"`` draws the places of a batch at random; ``"group"`` from one group (city, floor, camera), what
-      is left of the groups goes into batches of as few groups as possible; ``"neighbourhood"`` from places that lie near
-      each other (the cells of a k-d tree whose axes are turned at random in every epoch; places without a position form
-      batches of their own). The published training walks through its cities one after the other, which gives batches of
-      one city as ``"group"`` does (official: GSVCitiesDataset.py:60,76; train.py:61-66).
+    * ``hard``: ``"none"`` draws the places of a batch at random. ``"group"`` takes them from one group (city, floor,
+      camera); what is left of the groups goes into batches of as few groups as possible. ``"neighbourhood"`` takes
+      places that lie near each other: the cells of a k-d tree whose axes are turned at random in every epoch; places
+      without a position form batches of their own. The published training walks through its cities one after the
+      other, which gives batches of one city as ``"group"`` does (official: GSVCitiesDataset.py:60,76; train.py:61-66).
     * ``choice``: ``"random"`` images of a place, others in each epoch, or always the most ``"recent"``, as published.
     * ``short``: what a place with too few images gives: all of them once (``"fewer"``: batches vary in length) or some
       of them again (``"repeat"``: every batch is full; augmentation makes the copies differ).
-    * ``drop_last``: leave out the batch that is not full. A rest of a single place, which would have no negatives, joins
-      the batch before it.
+    * ``drop_last``: leave out the batch that is not full. Otherwise a rest of a single place, which would have no
+      negatives, joins the batch before it.
 
     Places that see the same thing may meet in a batch: ``never_negative`` says which pairs are no negatives.
     Raises ``ConfigError`` for a value out of range, and for a ``hard`` that the places have no data for.
@@ -78,8 +78,8 @@ class PlaceBatchSampler:
         """Numbers of the images of each batch of an epoch, place by place.
 
         With ``world`` ranks each gets equally many whole places; the parts of all ranks in their order are the batch of
-        one rank, less the places of an unfull batch that cannot be divided. Raises ``ConfigError`` when the ranks would
-        get unequal numbers of images.
+        one rank, less the places of the last batch that cannot be divided (fewer than ``world``). Raises
+        ``ConfigError`` when the ranks would get unequal numbers of images.
         """
         if not 0 <= rank < world:
             raise ConfigError(f"rank {rank} of {world}: it must lie between 0 and {world - 1}")
