@@ -111,6 +111,8 @@ def official_similarity(first: Tensor, second: Tensor, threshold: float) -> Tens
     Two deliberate differences: no match above the threshold gives 0 (published: NaN), and a single mutual pair scores
     its cosine (published: a ``squeeze`` makes it the mean over unrelated tokens).
     """
+    if not len(first) or not len(second):
+        return first.sum() * 0
     with torch.no_grad():
         similarity = first @ second.T
         partner, back = similarity.argmax(1), similarity.argmax(0)

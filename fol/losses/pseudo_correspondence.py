@@ -67,7 +67,9 @@ def mine_correspondences(
     margin = best - runner_up
     accepted = mutual & (best > options.min_similarity) & (margin > options.margin)
     ranked = margin.masked_fill(~accepted, -torch.inf).topk(min(options.max_matches, margin.shape[1]), dim=1).indices
-    return Correspondences(ranked, match.gather(1, ranked), best.gather(1, ranked), accepted.gather(1, ranked))
+    kept = accepted.gather(1, ranked)
+    # Minus infinity where nothing fits would turn into NaN in a gradient.
+    return Correspondences(ranked, match.gather(1, ranked), best.gather(1, ranked).masked_fill(~kept, 0.0), kept)
 
 
 def pseudo_correspondence(

@@ -32,7 +32,7 @@ def make_output(
     rows, (height, width) = len(labels), grid
     index = torch.tensor(labels) - min(labels)
 
-    def alike(*shape: int) -> Tensor:
+    def alike(*shape: int, noise: float = noise) -> Tensor:
         base = torch.randn(int(index.max()) + 1, *shape, generator=generator, dtype=torch.float64)[index]
         return base + noise * torch.randn(rows, *shape, generator=generator, dtype=torch.float64)
 
@@ -45,7 +45,7 @@ def make_output(
     maps = region_maps(assignment, attention, FOL_REGIONS)
     combined = maps.combine("both")
     return FoLOutput(
-        descriptor=leaf(functional.normalize(alike(32), dim=1)),
+        descriptor=leaf(functional.normalize(alike(32, noise=2.0), dim=1)),
         dense_local=leaf(functional.normalize(alike(4 * height - 3, 4 * width - 3, dim), dim=-1)),
         tokens=Tokens(leaf(alike(channels)), leaf(alike(channels, height, width)), attention),
         attention_guide=attention,
