@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -114,7 +115,7 @@ def train(
         if done < length.total:
             with _quiet():
                 trainer = _trainer(options, [guard, reporter, keeper], chosen)
-                trainer.fit(module, batches, ckpt_path=None if checkpoint is None else checkpoint[0], weights_only=True)
+                _fit(trainer, module, batches, None if checkpoint is None else checkpoint[0])
             done = batches.done
         else:
             _restore(checkpoint, module, keeper)
@@ -155,6 +156,16 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _fit(trainer: lightning.Trainer, module: PlaceTraining, batches: TrainingBatches, checkpoint: Path | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, batches, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as exit:
+        # Lightning turns Ctrl-C into an exit and goes on ignoring the signal.
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from exit
 
 
 def _last_checkpoint(out: Path) -> tuple[Path, int, dict[str, Any]] | None:

@@ -1,0 +1,86 @@
+"""A training run that takes seconds: drawn places, a network of a few thousand parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fol.data.training import AUGMENTATIONS, PlaceBatchSampler, PlaceImages, held_out_dataset, read_training_places
+from fol.losses import FOL_LOSSES
+from fol.models import PlaceModel
+from fol.models.aggregation import AggregationConfig
+from fol.models.backbone import BackboneConfig
+from fol.models.cards import Architecture, ModelCard, initialise
+from fol.models.preprocessing import Preprocessing
+from fol.training import LoopOptions, OptimizerOptions, ScheduleOptions, TrainingOptions, TrainingSetup
+
+SIZE = 56
+
+
+def small_model(seed: int = 0) -> PlaceModel:
+    architecture = Architecture(
+        "fol",
+        BackboneConfig(32, 4, 2, 64, position_grid=4, trainable_blocks=4),
+        AggregationConfig(32, clusters=8, cluster_dim=8, token_dim=8, hidden=16),
+        local_hidden=16,
+        local_dim=8,
+    )
+    card = ModelCard("small", architecture, Preprocessing((SIZE, SIZE)), "fol", "for tests")
+    network = architecture.build("fol")
+    initialise(network, seed)
+    return PlaceModel(card, network)
+
+
+@pytest.fixture(scope="session")
+def place_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 places of 3 photos: blocks of colours, shifted and relit."""
+    root = tmp_path_factory.mktemp("places") / "drawn"
+    for place in range(12):
+        rng = np.random.default_rng([7, place])
+        blocks = rng.integers(30, 220, (9, 9, 3)).repeat(10, 0).repeat(10, 1)
+        (root / f"p{place:02d}").mkdir(parents=True)
+        for view in range(3):
+            y, x = rng.integers(0, 18, 2)
+            crop = blocks[y : y + 72, x : x + 72] * rng.uniform(0.8, 1.15) + rng.normal(0, 4, (72, 72, 3))
+            Image.fromarray(crop.clip(0, 255).astype(np.uint8)).save(root / f"p{place:02d}" / f"{view}.png")
+    return root
+
+
+@pytest.fixture
+def make_setup(place_folder: Path) -> Callable[..., TrainingSetup]:
+    """A setup of 3 batches an epoch and 2 epochs; keywords go to ``LoopOptions``, ``setup`` to the setup itself."""
+
+    def make(*, setup: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **loop: Any) -> TrainingSetup:
+        places = read_training_places(place_folder)
+        training = TrainingOptions(
+            optimizer=OptimizerOptions(lr=1e-3, weight_decay=0.01, clip_norm=1.0),
+            schedule=ScheduleOptions(warmup=1),
+            loop=LoopOptions(**{"epochs": 2, "checkpoint_every": 2, "log_every": 1, "accelerator": "cpu", **loop}),
+            seed=3,
+        )
+        model = small_model()
+        parts = {
+            "model": model,
+            "losses": FOL_LOSSES,
+            "images": PlaceImages(places, model.card.preprocessing, cache=True),
+            "sampler": PlaceBatchSampler(places, 4, 3, seed=3),
+            "validation": [held_out_dataset(places)],
+            "options": replace(training, **(options or {})),
+            "augmentation": AUGMENTATIONS["light"],
+            "identity": {"lr": 1e-3},
+        }
+        return TrainingSetup(**{**parts, **(setup or {})})
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _few_threads(one_thread: None) -> None:
+    torch.manual_seed(12345)  # a run must not depend on what was drawn before it
