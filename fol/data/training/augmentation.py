@@ -43,7 +43,7 @@ class AugmentationOptions:
     zoom: Change = Change()
     #: Resolution divided by up to this factor, then back: a poor camera. At least 1.
     low_resolution: Change = Change()
-    #: Gaussian, up to this sigma in pixels.
+    #: Gaussian, sigma from half a pixel (less shows nothing) up to this many pixels.
     blur: Change = Change()
     #: Factor 1 - strength to 1 + strength on the light.
     brightness: Change = Change()
@@ -211,7 +211,8 @@ def _low_resolution(photos: Tensor, strength: float, amount: Tensor, generator: 
 
 def _blur(photos: Tensor, strength: float, amount: Tensor, generator: torch.Generator) -> Tensor:
     side = 2 * math.ceil(2.5 * strength) + 1
-    sigma = (strength * amount[:, :1]).clamp_min(0.1).expand(-1, 2)
+    low = min(0.5, strength)
+    sigma = (low + (strength - low) * amount[:, :1]).clamp_min(0.1).expand(-1, 2)
     blurred: Tensor = kornia.filters.gaussian_blur2d(photos, (side, side), sigma)
     return blurred
 

@@ -81,7 +81,11 @@ def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
     if not sets:
         raise DataError("no training set was given: name at least one folder")
     counts = Counter(s.name for s in sets)
-    names = [s.name if counts[s.name] == 1 else f"{s.name} ({k + 1})" for k, s in enumerate(sets)]
+    seen: Counter[str] = Counter()
+    names = []
+    for s in sets:
+        seen[s.name] += 1
+        names.append(s.name if counts[s.name] == 1 else f"{s.name} ({seen[s.name]})")
     offsets = np.cumsum([0, *(len(s.places) for s in sets)])
     positions, frames, frame = [], [], 0
     for s in sets:

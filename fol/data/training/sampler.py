@@ -14,6 +14,8 @@ from fol.errors import ConfigError
 Hard = Literal["none", "group", "neighbourhood"]
 Choice = Literal["recent", "random"]
 Short = Literal["fewer", "repeat"]
+#: Directions in which a cell of neighbouring places may be cut.
+_DIRECTIONS = 6
 _Places = NDArray[np.int64]
 
 
@@ -22,8 +24,8 @@ class PlaceBatchSampler:
 
     * ``hard``: ``"none"`` draws the places of a batch at random. ``"group"`` takes them from one group (city, floor,
       camera); what is left of the groups goes into batches of as few groups as possible. ``"neighbourhood"`` takes
-      places that lie near each other: the cells of a k-d tree whose axes are turned at random in every epoch; places
-      without a position form batches of their own. The published training walks through its cities one after the
+      places that lie near each other: the cells of a k-d tree, cut along other axes and at other places in every epoch;
+      places without a position form batches of their own. The published training walks through its cities one after the
       other, which gives batches of one city as ``"group"`` does (official: GSVCitiesDataset.py:60,76; train.py:61-66).
     * ``choice``: ``"random"`` images of a place, others in each epoch, or always the most ``"recent"``, as published.
     * ``short``: what a place with too few images gives: all of them once (``"fewer"``: batches vary in length) or some
@@ -155,23 +157,27 @@ class PlaceBatchSampler:
         points = self.places.positions[part]
         if np.isnan(points).any():
             return part
-        angle = rng.uniform(0, 2 * np.pi)
-        turned = (points - points.mean(axis=0)) @ np.array(
-            [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        )
+        angles = rng.uniform(0, np.pi) + np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS
+        axes = np.stack([np.cos(angles), np.sin(angles)])
         cells = [np.arange(len(part))]
         while any(len(cell) > self.places_per_batch for cell in cells):
-            cells = [half for cell in cells for half in self._halves(cell, turned)]
+            cells = [half for cell in cells for half in self._halves(cell, points, axes, rng)]
         return part[np.concatenate(cells)]
 
-    def _halves(self, cell: _Places, points: NDArray[np.float64]) -> list[_Places]:
-        """A cell cut across its longer axis, so that the first part is whole batches."""
+    def _halves(
+        self, cell: _Places, points: NDArray[np.float64], axes: NDArray[np.float64], rng: np.random.Generator
+    ) -> list[_Places]:
+        """A cell cut where both parts are most compact, near its middle, so that the first part is whole batches."""
         batches = -(-len(cell) // self.places_per_batch)
         if batches < 2:
             return [cell]
-        axis = int(np.argmax(np.ptp(points[cell], axis=0)))
-        ordered = cell[np.argsort(points[cell, axis], kind="stable")]
-        cut = batches // 2 * self.places_per_batch
+        cut = int(rng.integers(-(-batches // 3), batches * 2 // 3 + 1)) * self.places_per_batch
+        centred = points[cell] - points[cell].mean(axis=0)
+        orders = np.argsort(centred @ axes, axis=0, kind="stable").T
+        # Within-part scatter is the whole scatter, the same for all, less what the parts' means explain; as the points
+        # are centred, the sum over one part tells both means.
+        explained = [float(np.square(centred[order[:cut]].sum(axis=0)).sum()) for order in orders]
+        ordered = cell[orders[int(np.argmax(explained))]]
         return [ordered[:cut], ordered[cut:]]
 
     def _image_order(self, epoch: int) -> NDArray[np.int64]:
