@@ -14,6 +14,7 @@ import difflib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from fol.data.coordinates import position_from_latlon
 from fol.data.images import printable
@@ -59,42 +60,60 @@ def read_gsv_cities(root: Path, cities: Sequence[str] | None = None) -> list[Pla
     return [record for index, city in enumerate(cities) for record in _read_city(root, city, index)]
 
 
-def image_name(row: Row) -> str:
-    """File name of a row with its published extension (official: GSVCitiesDataset.py:123-140).
+class _Photo(NamedTuple):
+    """A row with its numbers read."""
 
-    Raises ``DataError`` naming the cell that is no number.
-    """
-    place, year, month, north = (_whole(row, column) for column in ("place_id", "year", "month", "northdeg"))
-    return (
-        f"{row.text('city_id')}_{str(place % CITY_STRIDE).zfill(7)}_{str(year).zfill(4)}_{str(month).zfill(2)}_"
-        f"{str(north).zfill(3)}_{_number(row, 'lat')}_{_number(row, 'lon')}_{row.text('panoid')}.jpg"
-    )
+    row: Row
+    place: int
+    year: int
+    month: int
+    north: int
+    lat: float
+    lon: float
+
+    @staticmethod
+    def read(row: Row) -> _Photo:
+        """Raises ``DataError`` naming the cell that is no number."""
+        place, year, month, north = (_whole(row, column) for column in ("place_id", "year", "month", "northdeg"))
+        return _Photo(row, place, year, month, north, _number(row, "lat"), _number(row, "lon"))
+
+    def name(self, lat: str, lon: str) -> str:
+        """File name with its published extension (official: GSVCitiesDataset.py:123-140)."""
+        return (
+            f"{self.row.text('city_id')}_{str(self.place % CITY_STRIDE).zfill(7)}_{str(self.year).zfill(4)}_"
+            f"{str(self.month).zfill(2)}_{str(self.north).zfill(3)}_{lat}_{lon}_{self.row.text('panoid')}.jpg"
+        )
+
+    def file(self, files: Mapping[str, str]) -> str | None:
+        """By the published name, else with the coordinates as the CSV writes them."""
+        published = files.get(self.name(str(self.lat), str(self.lon)))
+        return published or files.get(self.name(self.row.text("lat"), self.row.text("lon")))
 
 
 def _read_city(root: Path, city: str, index: int) -> list[PlaceRecord]:
-    rows = read_rows(root / _TABLES / f"{city}.csv", _COLUMNS)
-    folders: dict[str, Mapping[str, str]] = {}
-    members: dict[int, list[tuple[int, int, float, Row, Path]]] = {}
-    for row in rows:
+    folders: dict[str, tuple[Path, Mapping[str, str]]] = {}
+    members: dict[int, list[tuple[_Photo, Path]]] = {}
+    for row in read_rows(root / _TABLES / f"{city}.csv", _COLUMNS):
         code = row.text("city_id")  # the name of the folder in the published loader: the same as the city's
         if code not in folders:
-            folders[code] = _files(root / _IMAGES / code)
-        name = image_name(row)
-        found = _find(row, name, folders[code])
+            folders[code] = root / _IMAGES / code, _files(root / _IMAGES / code)
+        folder, files = folders[code]
+        photo = _Photo.read(row)
+        found = photo.file(files)
         if found is None:
-            raise row.error("panoid", f"the image {root / _IMAGES / code / name} is missing: complete the download")
-        key = (_whole(row, "year"), _whole(row, "month"), _number(row, "lat"))
-        members.setdefault(_whole(row, "place_id"), []).append((*key, row, root / _IMAGES / code / found))
+            path = folder / photo.name(str(photo.lat), str(photo.lon))
+            raise row.error("panoid", f"the image {path} is missing: complete the download")
+        members.setdefault(photo.place, []).append((photo, folder / found))
     records = []
     for place, photos in sorted(members.items()):
-        photos.sort(key=lambda photo: photo[:3], reverse=True)  # stable, also in reverse
-        row = photos[0][3]
+        photos.sort(key=lambda item: (item[0].year, item[0].month, item[0].lat), reverse=True)  # stable all the same
+        first = photos[0][0]
         try:
-            position = position_from_latlon(_number(row, "lat"), _number(row, "lon"))
+            position = position_from_latlon(first.lat, first.lon)
         except DataError as error:
-            raise row.error("lat, lon", str(error)) from error
+            raise first.row.error("lat, lon", str(error)) from error
         name = str(place % CITY_STRIDE + index * CITY_STRIDE).zfill(7)
-        records.append(PlaceRecord(name, tuple(photo[4] for photo in photos), city, position))
+        records.append(PlaceRecord(name, tuple(path for _, path in photos), city, position))
     return records
 
 
@@ -110,14 +129,6 @@ def _files(folder: Path) -> Mapping[str, str]:
 def _folded(name: str) -> str:
     stem, dot, extension = name.rpartition(".")
     return f"{stem}{dot}{extension.lower()}"
-
-
-def _find(row: Row, name: str, files: Mapping[str, str]) -> str | None:
-    """The file of a row: by the published name, else with the coordinates as the CSV writes them."""
-    if name in files:
-        return files[name]
-    written = name.replace(f"_{_number(row, 'lat')}_{_number(row, 'lon')}_", f"_{row.text('lat')}_{row.text('lon')}_")
-    return files.get(written)
 
 
 def _number(row: Row, column: str) -> float:
