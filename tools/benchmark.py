@@ -1,100 +1,24 @@
-"""Re-ranking against the published formulation, in one process: time as a ratio, peak memory above the features.
+"""Our formulations against the published ones, in one process.
 
-python tools/benchmark.py [candidates=100] [tokens=3600] [repeats=3] [threads=2]
+python tools/benchmark.py [reranking] [candidates=100] [tokens=3600] [repeats=3] [threads=2]
+python tools/benchmark.py losses [places=12] [images=4] [size=322] [repeats=1] [threads=1]
 """
 
 from __future__ import annotations
 
 import sys
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
 
-import torch
-from torch import Tensor
+from benchmarks import losses, reranking
 
-import fol
-
-
-def correlated_sets(candidates: int, tokens: int, dim: int = 128) -> tuple[Tensor, Tensor]:
-    """A query and candidates that repeat from 80 % down to none of its rows, with noise, shuffled."""
-    generator = torch.Generator().manual_seed(0)
-
-    def unit(*shape: int) -> Tensor:
-        return torch.nn.functional.normalize(torch.randn(*shape, generator=generator), dim=-1)
-
-    query, others = unit(tokens, dim), unit(candidates, tokens, dim)
-    for k in range(candidates):
-        shared = int(0.8 * tokens * (1 - k / candidates))
-        rows = torch.nn.functional.normalize(query[:shared] + 0.4 * others[k, :shared], dim=-1)
-        others[k, :shared] = rows
-        others[k] = others[k][torch.randperm(tokens, generator=generator)]
-    return query, others
-
-
-def published(query: Tensor, candidates: Tensor) -> list[int]:
-    """Counts as the published code computes them (official: test_FoL.py:53-92): whole matrix, then a loop."""
-    similarity = torch.matmul(query, candidates.transpose(1, 2))
-    nearest_candidate, nearest_query = similarity.argmax(2), similarity.argmax(1)
-    rows = torch.arange(len(query))
-    counts = []
-    for k in range(len(candidates)):
-        mutual = nearest_query[k][nearest_candidate[k]] == rows
-        counts.append(int((mutual & (similarity[k, rows, nearest_candidate[k]] > 0.7)).sum()))
-    return counts
-
-
-def ours(query: Tensor, candidates: Tensor) -> list[int]:
-    """The same counts from ``fol.rerank``, in the incoming order."""
-    ranking = fol.rerank(query, candidates, method="official")
-    return ranking.num_matches[ranking.ids.argsort()].tolist()
-
-
-def measure(work: Callable[[], list[int]], repeats: int) -> tuple[list[int], float, float]:
-    """Result, median seconds after one warm-up, and peak resident megabytes above the start."""
-    page = 4096 / 1e6
-
-    def resident() -> float:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * page
-
-    before, peak, done = resident(), 0.0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.002):
-            peak = max(peak, resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    result, seconds = work(), []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    done.set()
-    watcher.join()
-    return result, sorted(seconds)[len(seconds) // 2], peak - before
+SUBJECTS = {"reranking": reranking.run, "losses": losses.run}
 
 
 def main(words: list[str]) -> None:
-    """Measure and print a Markdown table."""
-    options = {"candidates": 100, "tokens": 3600, "repeats": 3, "threads": 2}
-    for word in words:
-        key, _, value = word.partition("=")
-        if key not in options or not value.isdigit() or not int(value):
-            sys.exit(f"error: {word!r}: give {', '.join(options)} as key=number")
-        options[key] = int(value)
-    torch.set_num_threads(options["threads"])
-    query, candidates = correlated_sets(options["candidates"], options["tokens"])
-    # Ours first: memory that the other has used and given back would hide what ours needs.
-    counts, fast, fast_memory = measure(lambda: ours(query, candidates), options["repeats"])
-    expected, slow, slow_memory = measure(lambda: published(query, candidates), options["repeats"])
-    difference = max(abs(a - b) for a, b in zip(counts, expected, strict=True))
-    print(f"{options}, torch {torch.__version__}; largest difference of counts: {difference}\n")
-    print("| formulation | seconds | ratio | extra peak MB |\n|---|---|---|---|")
-    print(f"| published, whole matrix | {slow:.2f} | 1.0 | {slow_memory:.0f} |")
-    print(f"| fol.rerank | {fast:.2f} | {slow / fast:.1f} | {fast_memory:.0f} |")
+    """Run the subject that the first word names; re-ranking when it names none."""
+    subject = words[0] if words and "=" not in words[0] else "reranking"
+    if subject not in SUBJECTS:
+        sys.exit(f"error: {subject!r} is no subject; choose {' or '.join(SUBJECTS)}")
+    SUBJECTS[subject](words[1:] if words and words[0] == subject else words)
 
 
 if __name__ == "__main__":
