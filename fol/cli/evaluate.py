@@ -41,6 +41,7 @@ def evaluate_dataset(config: DictConfig, model: Extractor, dataset: PlaceDataset
             out=folder,
             recall_values=tuple(config.recall_values),
             candidates=config.candidates,
+            match_radius=config.match_radius,
             batch_size=config.batch_size,
             workers=config.workers,
             config=plain(config),

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from fol.errors import DataError
+from fol.evaluation.match_accuracy import MatchCount
 
 VERSION = 1
 
@@ -28,7 +29,8 @@ class QueryRanking:
 
     ``retrieved`` with ``similarities`` (cosine) is the first stage. ``reranked`` with ``scores`` and ``num_matches``
     (both only for the part that the second stage looked at) is the second; None for single-stage models.
-    ``seconds`` per stage. ``skipped`` is the reason why the photo could not be used, and then the lists are empty.
+    ``true_matches``: those with the closest true view, where the data set knows its geometry. ``seconds`` per stage.
+    ``skipped`` is the reason why the photo could not be used, and then the lists are empty.
     """
 
     name: str
@@ -39,6 +41,7 @@ class QueryRanking:
     num_matches: tuple[int, ...] = ()
     seconds: Mapping[str, float] | None = None
     skipped: str | None = None
+    true_matches: MatchCount | None = None
 
 
 @contextmanager
@@ -146,4 +149,5 @@ def _ranking(query: Mapping[str, Any]) -> QueryRanking:
         num_matches=tuple(query["num_matches"]),
         seconds=query["seconds"],
         skipped=query["skipped"],
+        true_matches=None if query["true_matches"] is None else MatchCount(**query["true_matches"]),
     )

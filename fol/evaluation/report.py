@@ -21,16 +21,18 @@ from omegaconf import OmegaConf
 
 from fol.errors import DataError
 from fol.evaluation.journal import writing
+from fol.evaluation.match_accuracy import MatchCount
 from fol.evaluation.recall import RULES, WithoutPositives
 from fol.evaluation.result import EvaluationResult, QueryResult, Stage, StageSeconds, Subject
 from fol.files import write_atomically
 
-SCHEMA = "fol.evaluation/1"
+SCHEMA = "fol.evaluation/2"
 RESULTS = "results.json"
 QUERIES = "queries.csv"
 CONFIG = "config.yaml"
 RANKINGS = "rankings.jsonl"
 
+_COUNTS = ("matches", "judged", "correct")  # of the matches with the closest true view
 _COLUMNS = (
     "query",
     "num_positives",
@@ -43,6 +45,8 @@ _COLUMNS = (
     "reranked_score",
     "num_matches",
     "skipped",
+    "condition",
+    *_COUNTS,
 )
 
 
@@ -104,6 +108,8 @@ def _document(result: EvaluationResult) -> dict[str, Any]:
         },
         "recall_values": list(result.recall_values),
         "recall": {stage: _recall(result, stage) for stage in result.stages},
+        "match_accuracy": _match_accuracy(result),
+        "conditions": {condition: _condition(result.under_condition(condition)) for condition in result.conditions},
         "gained": list(result.gained),
         "lost": list(result.lost),
         "skipped": [{"query": query.name, "reason": query.skipped} for query in result.skipped],
@@ -130,6 +136,24 @@ def _recall(result: EvaluationResult, stage: Stage) -> dict[str, dict[str, float
     return shares | {"hits": {str(k): hits for k, hits in recall.hits.items()}}
 
 
+def _condition(result: EvaluationResult) -> dict[str, Any]:
+    recall = {stage: _recall(result, stage) for stage in result.stages}
+    return {"queries": len(result.queries), "recall": recall, "match_accuracy": result.match_accuracy}
+
+
+def _match_accuracy(result: EvaluationResult) -> dict[str, float | int | None] | None:
+    """The mean over queries and what it was computed from; None where the geometry is not known."""
+    if result.match_radius is None:
+        return None
+    counts = [query.true_matches for query in result.queries if query.true_matches is not None]
+    return {
+        "mean": result.match_accuracy,
+        "radius_px": result.match_radius,
+        "queries": sum(count.share is not None for count in counts),
+        **{key: sum(getattr(count, key) for count in counts) for key in _COUNTS},
+    }
+
+
 def _table(result: EvaluationResult) -> bytes:
     gained, lost = set(result.gained), set(result.lost)
     text = io.StringIO(newline="")
@@ -138,6 +162,7 @@ def _table(result: EvaluationResult) -> bytes:
     for query in result.queries:
         row = asdict(query)
         row["query"] = row.pop("name")
+        row |= row.pop("true_matches") or {}
         row["change"] = "gained" if query.name in gained else "lost" if query.name in lost else ""
         writer.writerow(row)
     return text.getvalue().encode(errors="surrogateescape")  # file names need not be UTF-8
@@ -170,6 +195,7 @@ def _result(document: Mapping[str, Any], table: str) -> EvaluationResult:
         peak_memory=document["peak_memory_bytes"],
         environment=document["environment"],
         resumed_from=document["resumed_from"],
+        match_radius=None if document["match_accuracy"] is None else document["match_accuracy"]["radius_px"],
     )
 
 
@@ -185,6 +211,8 @@ def _query(row: Mapping[str, str]) -> QueryResult:
         reranked_score=float(row["reranked_score"]) if row["reranked_score"] else None,
         num_matches=int(row["num_matches"]) if row["num_matches"] else None,
         skipped=row["skipped"] or None,
+        true_matches=MatchCount(*(int(row[key]) for key in _COUNTS)) if row["matches"] else None,
+        condition=row["condition"],
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from fol.evaluation.match_accuracy import MatchCount, mean_share
 from fol.evaluation.recall import RULES, Recall, WithoutPositives, gained_and_lost, recall_from_ranks
 
 #: The two lists that every query gets: as retrieved, and after re-ranking.
 Stage = Literal["global", "reranked"]
+MAX_CONDITIONS = 20  # more are notes of another kind, such as one per photo
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class QueryResult:
 
     ``global_rank``, ``reranked_rank``: rank of the first positive (1 is best), None for a miss. ``*_top``: name of
     the best place and ``*_score`` its score (cosine similarity; final score) with ``num_matches``; entries that the
-    ground truth ignores are passed over. ``skipped``: why the photo could not be used, else None.
+    ground truth ignores are passed over. ``skipped``: why the photo could not be used, else None. ``true_matches``:
+    right and wrong matches with the closest true view (None without geometry). ``condition``: the note in its name.
     """
 
     name: str
@@ -32,6 +35,8 @@ class QueryResult:
     reranked_score: float | None = None
     num_matches: int | None = None
     skipped: str | None = None
+    true_matches: MatchCount | None = None
+    condition: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class EvaluationResult:
 
     ``queries`` in the data set's order hold what the recalls are computed from. ``not_in_map``: database images that
     could not be indexed; their places stay positives, so they count against. ``seconds`` per stage, ``peak_memory``
-    in bytes per kind, ``resumed_from`` how many queries an interrupted run had already answered.
+    in bytes per kind, ``resumed_from`` how many queries an interrupted run had already answered. ``match_radius``:
+    pixels within which a match was called right, None where the data set does not know its geometry.
     """
 
     subject: Subject
@@ -77,6 +83,7 @@ class EvaluationResult:
     peak_memory: Mapping[str, int] = field(default_factory=dict)
     environment: Mapping[str, object] = field(default_factory=dict)
     resumed_from: int = 0
+    match_radius: float | None = None
 
     @property
     def rule(self) -> str:
@@ -107,6 +114,21 @@ class EvaluationResult:
     def skipped(self) -> tuple[QueryResult, ...]:
         """Queries whose photo could not be used; each counts as a miss."""
         return tuple(query for query in self.queries if query.skipped is not None)
+
+    @property
+    def match_accuracy(self) -> float | None:
+        """Mean over the queries of the share of right matches, in [0, 1]; None where nothing can be judged."""
+        return mean_share([query.true_matches for query in self.queries])
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Conditions of the queries, sorted, where each has one and they are 2 to ``MAX_CONDITIONS``; else none."""
+        found = sorted({query.condition for query in self.queries})
+        return tuple(found) if 2 <= len(found) <= MAX_CONDITIONS and all(found) else ()
+
+    def under_condition(self, condition: str) -> EvaluationResult:
+        """The result of the queries in one condition alone."""
+        return replace(self, queries=tuple(query for query in self.queries if query.condition == condition))
 
     def recall(self, stage: Stage) -> Recall:
         """Recall of one stage; its ``under`` gives the other rule's numbers. ``ValueError`` for a stage it lacks."""

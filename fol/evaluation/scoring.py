@@ -28,8 +28,7 @@ def score_queries(dataset: PlaceDataset, rankings: Mapping[str, QueryRanking]) -
     before = first_positive_ranks([ranking.retrieved for ranking in found], positives, dataset.ignored)
     after = first_positive_ranks([ranking.reranked or () for ranking in found], positives, dataset.ignored)
     return tuple(
-        _query_result(dataset, ranking, positives[i], dataset.ignored[i], before[i], after[i])
-        for i, ranking in enumerate(found)
+        _query_result(dataset, i, ranking, positives[i], before[i], after[i]) for i, ranking in enumerate(found)
     )
 
 
@@ -51,12 +50,13 @@ def stage_seconds(rankings: Mapping[str, QueryRanking]) -> dict[str, StageSecond
 
 def _query_result(
     dataset: PlaceDataset,
+    query: int,
     ranking: QueryRanking,
     positives: NDArray[np.int64],
-    ignored: NDArray[np.int64],
     before: int | None,
     after: int | None,
 ) -> QueryResult:
+    ignored = dataset.ignored[query]
     first = _first_counted(ranking.retrieved, ignored)
     again = _first_counted(ranking.reranked or (), ignored)
     return QueryResult(
@@ -70,6 +70,8 @@ def _query_result(
         reranked_score=_at(ranking.scores, again),
         num_matches=_at(ranking.num_matches, again),
         skipped=ranking.skipped,
+        true_matches=ranking.true_matches,
+        condition=dataset.queries[query].metadata.get("note", ""),
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 from fol.data import PlaceDataset, printable
+from fol.data.correspondences import TrueGeometry, true_geometry
 from fol.errors import ConfigError, DataError
 from fol.evaluation.database import DatabaseIndex, match_database
 from fol.evaluation.environment import code_digest, environment, peak_memory
 from fol.evaluation.journal import Journal, QueryRanking, writing
+from fol.evaluation.match_accuracy import MATCH_RADIUS, MatchJudge
 from fol.evaluation.recall import WithoutPositives
 from fol.evaluation.report import RANKINGS, write_result
 from fol.evaluation.result import EvaluationResult, Subject
@@ -39,6 +41,8 @@ def evaluate(
     batch_size: int = 8,
     workers: int = 0,
     without_positives: WithoutPositives = "count_as_miss",
+    geometry: TrueGeometry | None = None,
+    match_radius: float = MATCH_RADIUS,
     config: Mapping[str, object] | None = None,
     progress: ProgressCallback | None = None,
 ) -> EvaluationResult:
@@ -49,6 +53,9 @@ def evaluate(
     query whose photo cannot be used counts as a miss and is listed. Written to ``out``: ``results.json``,
     ``queries.csv``, ``config.yaml`` (``config``, else the options of this call) and ``rankings.jsonl``.
 
+    Where the true geometry is known (``geometry``; None reads it of synthetic cities) and the map has local features,
+    the matches of every query with its closest true view are judged: right within ``match_radius`` pixels.
+
     A run that was killed goes on where it stopped when it is started again with the same model, map, data set,
     candidates and options, and gives the same numbers; with others it starts fresh.
 
@@ -57,15 +64,18 @@ def evaluate(
     """
     ks = _checked_recall_values(recall_values)
     _check(dataset, candidates, without_positives)
+    if not 0 < match_radius < float("inf"):
+        raise ConfigError(f"match_radius={match_radius}: it must be a number of pixels above 0")
     database = match_database(localizer.place_map, dataset)
+    judge = _judge(localizer, dataset, database, geometry, match_radius)
     subject = _subject(localizer, dataset, candidates)
     if config is None:
         options = {"recall_values": ks, "candidates": candidates, "batch_size": batch_size, "workers": workers}
         config = {**options, "method": subject.method, "rerank": subject.options}
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    with writer_lock(out), Journal(out, _key(localizer, dataset, subject, max(ks))) as journal:
-        _rank_queries(localizer, dataset, database, journal, candidates, max(ks), batch_size, workers, progress)
+    with writer_lock(out), Journal(out, _key(localizer, dataset, subject, max(ks), judge)) as journal:
+        _rank_queries(localizer, dataset, database, journal, candidates, max(ks), batch_size, workers, judge, progress)
         result = EvaluationResult(
             subject=subject,
             recall_values=ks,
@@ -77,6 +87,7 @@ def evaluate(
             peak_memory=journal.peak_memory,
             environment=environment(localizer.model.device),
             resumed_from=journal.resumed_from,
+            match_radius=None if judge is None else judge.radius,
         )
         write_result(result, out, config)
         journal.finish(out / RANKINGS)
@@ -121,6 +132,7 @@ def _rank_queries(
     depth: int,
     batch_size: int,
     workers: int,
+    judge: MatchJudge | None,
     progress: ProgressCallback | None,
 ) -> None:
     device = localizer.model.device
@@ -137,7 +149,9 @@ def _rank_queries(
         for position, features in batch.features:
             name = todo[position].name
             needed = depth + len(dataset.ignored[numbers[name]])
-            rankings.append(_rank(localizer, database, name, features, candidates, needed, extract))
+            ranking = _rank(localizer, database, name, features, candidates, needed, extract)
+            judged = None if judge is None else judge(numbers[name], features.local)
+            rankings.append(replace(ranking, true_matches=judged))
         journal.append(rankings, peak_memory(device))
         if progress:
             progress(len(journal.rankings), len(dataset.queries))
@@ -188,8 +202,24 @@ def _checked_recall_values(recall_values: Sequence[int]) -> tuple[int, ...]:
     return ks
 
 
-def _key(localizer: Localizer, dataset: PlaceDataset, subject: Subject, depth: int) -> dict[str, Any]:
-    """All that the rankings depend on; ground truth is not among it, it is applied afterwards."""
+def _judge(
+    localizer: Localizer,
+    dataset: PlaceDataset,
+    database: DatabaseIndex,
+    geometry: TrueGeometry | None,
+    radius: float,
+) -> MatchJudge | None:
+    if not localizer.place_map.has_local_features:
+        return None
+    geometry = geometry or true_geometry(dataset)
+    places = {position: place_id for place_id, position in database.index.items()}
+    return None if geometry is None else MatchJudge(localizer, dataset, geometry, places, radius)
+
+
+def _key(
+    localizer: Localizer, dataset: PlaceDataset, subject: Subject, depth: int, judge: MatchJudge | None = None
+) -> dict[str, Any]:
+    """All that the rankings depend on; ground truth is applied afterwards, except to judge single matches."""
     manifest = localizer.place_map.manifest
     return {
         "model": subject.fingerprint,
@@ -201,6 +231,7 @@ def _key(localizer: Localizer, dataset: PlaceDataset, subject: Subject, depth: i
         "depth": depth,
         "method": subject.method,
         "options": dict(subject.options),
+        "judged": None if judge is None else [judge.radius, _digest([p.tolist() for p in dataset.positives or ()])],
         "code": code_digest(),
     }
 

@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from fol.errors import DataError
-from fol.evaluation import EvaluationResult, QueryResult, StageSeconds, Subject, read_result, write_result
+from fol.evaluation import EvaluationResult, MatchCount, QueryResult, StageSeconds, Subject, read_result, write_result
 
 SUBJECT = Subject("tiny", "f" * 64, "fol", "fol", {"threshold": 0.7}, "town", "5 database", "utm<=25m", 5, 3)
 QUERIES = (
@@ -32,10 +32,23 @@ RESULT = EvaluationResult(
     {"python": "3.11", "packages": {"torch": "2"}, "git_revision": None},
     2,
 )
+CITY = EvaluationResult(
+    SUBJECT,
+    (1,),
+    "count_as_miss",
+    True,
+    (
+        QueryResult("a", 1, 1, 1, true_matches=MatchCount(10, 4, 1), condition="day"),
+        QueryResult("b", 1, 2, 1, true_matches=MatchCount(5, 2, 2), condition="night"),
+        QueryResult("c", 1, 2, 2, true_matches=MatchCount(0, 0, 0), condition="night"),
+        QueryResult("d", 1, skipped="broken", condition="night"),
+    ),
+    match_radius=14.0,
+)
 SINGLE = EvaluationResult(SUBJECT, (1,), "drop", False, (QueryResult("a", 0), QueryResult("b", 0)))
 
 
-@pytest.mark.parametrize("result", [RESULT, SINGLE])
+@pytest.mark.parametrize("result", [RESULT, SINGLE, CITY])
 def test_round_trip(tmp_path: Path, result: EvaluationResult) -> None:
     write_result(result, tmp_path, {})
     assert read_result(tmp_path) == result
@@ -45,7 +58,7 @@ def test_round_trip(tmp_path: Path, result: EvaluationResult) -> None:
 def test_what_the_json_says(tmp_path: Path) -> None:
     write_result(RESULT, tmp_path, {})
     document = json.loads((tmp_path / "results.json").read_bytes())
-    assert document["schema"] == "fol.evaluation/1"
+    assert document["schema"] == "fol.evaluation/2"
     assert document["protocol"] == "utm<=25m"
     assert document["rule"]["without_positives"] == "count_as_miss"
     assert "official" in document["rule"]["meaning"]
@@ -65,6 +78,21 @@ def test_what_the_json_says(tmp_path: Path) -> None:
     assert document["gained"] == ["queries/a.jpg"]
     assert document["lost"] == ["queries/b.jpg"]
     assert document["skipped"] == [{"query": "queries/d.jpg", "reason": "d.jpg cannot be read: truncated"}]
+
+
+def test_matches_and_conditions(tmp_path: Path) -> None:
+    write_result(CITY, tmp_path, {})
+    document = json.loads((tmp_path / "results.json").read_bytes())
+    # a has 1 of 4 right, b 2 of 2; c and d have nothing to judge
+    counts = {"queries": 2, "matches": 15, "judged": 6, "correct": 3}
+    assert document["match_accuracy"] == {"mean": 0.625, "radius_px": 14.0, **counts}
+    day, night = document["conditions"]["day"], document["conditions"]["night"]
+    assert (day["queries"], night["queries"]) == (1, 3)
+    assert night["recall"]["global"]["hits"] == {"1": 0} and night["recall"]["reranked"]["hits"] == {"1": 1}
+    assert (day["match_accuracy"], night["match_accuracy"]) == (0.25, 1.0)
+    write_result(RESULT, tmp_path, {})
+    document = json.loads((tmp_path / "results.json").read_bytes())
+    assert document["match_accuracy"] is None and document["conditions"] == {}
 
 
 def test_a_share_of_nothing_is_null(tmp_path: Path) -> None:
