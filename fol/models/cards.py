@@ -110,10 +110,20 @@ def fol_architecture(backbone: BackboneConfig) -> Architecture:
     return Architecture("fol", backbone, AggregationConfig(backbone.channels))
 
 
+#: Trained here from scratch: a smaller head too, so that most of the time goes into the transformer.
+NANO = Architecture(
+    "fol",
+    dinov2("nano"),
+    AggregationConfig(192, clusters=32, cluster_dim=64, token_dim=128, hidden=256, dropout=0.1),
+    local_hidden=128,
+    local_dim=64,
+)
+
+
 def _untrained(size: Size, image_size: int = 322) -> ModelCard:
     return ModelCard(
         name=f"fol_{size}_untrained",
-        architecture=fol_architecture(dinov2(size)),
+        architecture=NANO if size == "nano" else fol_architecture(dinov2(size)),
         preprocessing=Preprocessing((image_size, image_size)),
         preset="fol",
         summary=f"FoL on {size}, random weights: a starting point for training and a baseline",

@@ -28,11 +28,14 @@ class CsvHistory(Logger):
         self._columns: list[str] = []
         self._rows: list[dict[str, str]] = []
         if path.is_file():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                # A row that was being written when the process died lacks its end.
-                self._rows = [row for row in reader if None not in row.values() and None not in row]
-                self._columns = list(reader.fieldnames or [])
+            text = path.read_text()
+            # A row that was being written when the process died lacks its end.
+            whole = text[: text.rfind("\n") + 1]
+            reader = csv.DictReader(io.StringIO(whole))
+            self._rows = list(reader)
+            self._columns = list(reader.fieldnames or [])
+            if whole != text:
+                self._write_all()
 
     @property
     def name(self) -> str:

@@ -1,0 +1,55 @@
+"""Learning rate and optimiser against hand-computed values."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from fol.errors import ConfigError
+from fol.training.options import OptimizerOptions, ScheduleOptions
+from fol.training.schedule import build_optimizer, learning_rate_factor
+
+
+def test_published_schedule_ends_at_a_quarter_after_8336_of_10000_steps() -> None:
+    factor = learning_rate_factor(ScheduleOptions(steps=10_000), 8336)
+    assert factor(0) == 1.0
+    assert factor(8336) == pytest.approx(1 - 0.9 * 0.8336)
+    assert factor(10_000) == factor(20_000) == pytest.approx(0.1)
+
+
+def test_warm_up_rises_then_the_rest_falls() -> None:
+    factor = learning_rate_factor(ScheduleOptions(warmup=3, final=0.2), 11)
+    assert [factor(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert factor(7) == pytest.approx(0.6)  # half of the 8 steps after the warm-up
+    assert factor(11) == pytest.approx(0.2)
+
+
+def test_cosine_is_halfway_in_the_middle() -> None:
+    factor = learning_rate_factor(ScheduleOptions(name="cosine", final=0.0), 10)
+    assert factor(5) == pytest.approx(0.5)
+    assert factor(1) > 0.97
+    assert learning_rate_factor(ScheduleOptions(name="constant"), 10)(9) == 1.0
+
+
+def test_only_what_is_trained_gets_into_the_optimiser() -> None:
+    frozen, trained = nn.Linear(3, 3), nn.Linear(3, 2)
+    frozen.requires_grad_(False)
+    net = nn.ModuleDict({"frozen": frozen, "trained": trained})
+    optimizer = build_optimizer(net.named_parameters(), OptimizerOptions(weight_decay=0.1))
+    assert {id(p) for group in optimizer.param_groups for p in group["params"]} == {
+        id(trained.weight),
+        id(trained.bias),
+    }
+    split = build_optimizer(net.named_parameters(), OptimizerOptions(weight_decay=0.1, decay_matrices_only=True))
+    decays = {id(p): group["weight_decay"] for group in split.param_groups for p in group["params"]}
+    assert decays == {id(trained.weight): 0.1, id(trained.bias): 0.0}
+    with pytest.raises(ConfigError, match="every parameter is frozen"):
+        build_optimizer(frozen.named_parameters(), OptimizerOptions())
+
+
+def test_names_choose_the_optimiser() -> None:
+    parameters = list(nn.Linear(2, 2).named_parameters())
+    assert isinstance(build_optimizer(parameters, OptimizerOptions(name="sgd")), torch.optim.SGD)
+    assert isinstance(build_optimizer(parameters, OptimizerOptions(name="adam")), torch.optim.Adam)
+    assert isinstance(build_optimizer(parameters, OptimizerOptions()), torch.optim.AdamW)

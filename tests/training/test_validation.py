@@ -1,0 +1,51 @@
+"""What decides between models, and what may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fol.data.training import held_out_dataset, read_training_places
+from fol.errors import ConfigError
+from fol.reranking import RerankOptions
+from fol.training import TrainingSetup, ValidationOptions, ValidationScores
+from fol.training.validation import check_validation_sets, validate
+
+
+def test_scores_are_means_over_the_sets() -> None:
+    scores = ValidationScores(
+        {
+            "a": {"global": {1: 10.0, 5: 20.0}, "reranked": {1: 30.0, 5: 40.0}},
+            "b": {"global": {1: 20.0, 5: 40.0}, "reranked": {1: 50.0, 5: 60.0}},
+        }
+    )
+    assert scores.mean("global", 1) == 15
+    assert scores.key("reranked") == (40, 50)
+    assert scores.flat()["val/b/reranked_r@5"] == 60
+    assert scores.flat()["val/reranked_r@1"] == 40
+
+
+def test_both_stages_are_validated_with_the_code_that_evaluates(
+    make_setup: Callable[..., TrainingSetup], tmp_path: Path
+) -> None:
+    setup = make_setup()
+    found = validate(setup.model, setup.validation, tmp_path, ValidationOptions(), RerankOptions())
+    (name,) = found.values
+    assert (tmp_path / name / "results.json").is_file()
+    assert found.values[name].keys() == {"global", "reranked"}
+    assert all(0 <= r <= 100 for stage in found.values[name].values() for r in stage.values())
+
+
+def test_test_sets_are_refused(place_folder: Path) -> None:
+    dataset = held_out_dataset(read_training_places(place_folder))
+    check_validation_sets([dataset])
+    moved = [replace(q, image=dataset.root / "images" / "test" / q.image.name) for q in dataset.queries]
+    with pytest.raises(ConfigError, match="test sets are for the final figures"):
+        check_validation_sets([replace(dataset, queries=tuple(moved))])
+    with pytest.raises(ConfigError, match="has no ground truth"):
+        check_validation_sets([replace(dataset, positives=None)])
+    with pytest.raises(ConfigError, match="two validation sets are called"):
+        check_validation_sets([dataset, dataset])
