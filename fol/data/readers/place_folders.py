@@ -26,7 +26,7 @@ PLACES = "places.csv"
 OVERLAPPING = "overlapping_places.csv"
 _PLACE_COLUMNS = ("place_id", "place")
 #: Columns that group places, the first that is there counts.
-GROUP_COLUMNS = ("group", "city", "city_id", "floor", "building", "camera", "clip", "sequence")
+GROUP_COLUMNS = ("group", "city", "city_id", "building", "floor", "street", "camera", "clip", "sequence")
 
 
 def read_place_folders(root: Path) -> list[PlaceRecord]:

@@ -79,6 +79,11 @@ class TestCsv:
         assert read_training_places(root / "places.csv", group="season").groups == ("winter",)
         assert "no column weather" in refused(root, group="weather")
 
+    def test_the_first_known_column_groups(self, tmp_path: Path) -> None:
+        content = "image,place_id,clip,street,weather\na.jpg,p,c,7,rain\nb.jpg,q,c,8,rain\n"
+        root = self.write(tmp_path, content, "images/a.jpg", "images/b.jpg")
+        assert read_training_places(root, min_images=1).groups == ("7", "8")  # the street before the clip
+
     def test_year_and_month_order_photos(self, tmp_path: Path) -> None:
         content = "image,place_id,year,month\na.jpg,p,2019,9\nb.jpg,p,2019,10\nc.jpg,p,2020,1\n"
         places = read_training_places(self.write(tmp_path, content, "images/a.jpg", "images/b.jpg", "images/c.jpg"))
@@ -126,3 +131,15 @@ def test_the_real_training_photos(shared_data: Path) -> None:
     named = {tuple(places.places[p] for p in pair) for pair in places.overlapping}
     assert {("ie0000", "ie0003"), ("ie0000", "ie0011")} <= named
     assert len(read_training_places(shared_data / "ie_tower_train", min_images=2).places) == 577
+
+
+def test_a_city_for_training_is_read_with_streets_positions_and_pairs(tmp_path: Path) -> None:
+    from fol.data.synthetic import make_city_level
+
+    root = make_city_level(tmp_path / "city", "easy", "train", 4, 0, 56, views=2)
+    places = read_training_places(root)
+    assert (len(places.places), len(places.images)) == (4, 8)
+    assert all(places.groups) and places.positions is not None
+    # two directions from each of two spots, which lie at least 62 m apart
+    distances = np.hypot(*(places.positions[:, None] - places.positions[None]).transpose(2, 0, 1))
+    assert distances[0, 1] < 25 and distances[2, 3] < 25 and distances[:2, 2:].min() > 35
