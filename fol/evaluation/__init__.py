@@ -2,9 +2,11 @@
 
 For the rest of the library: ``evaluate`` (two passes: rankings, then scores) gives an ``EvaluationResult`` and its
 files; ``read_result`` reads them back; ``result_table``, ``summary_lines``, ``markdown_table`` and ``markdown_row``
-show it; ``recall_at_k`` and ``gained_and_lost`` are the pure functions behind it.
+show it and ``comparison_table`` puts several side by side; ``recall_at_k``, ``gained_and_lost`` and ``count_correct``
+are the pure functions behind it.
 """
 
+from fol.evaluation.comparison import comparison_table
 from fol.evaluation.match_accuracy import MATCH_RADIUS, MatchCount, count_correct, judge_matches
 from fol.evaluation.recall import RULES, Recall, WithoutPositives, first_positive_ranks, gained_and_lost, recall_at_k
 from fol.evaluation.report import read_result, write_result
@@ -23,6 +25,7 @@ __all__ = [
     "StageSeconds",
     "Subject",
     "WithoutPositives",
+    "comparison_table",
     "count_correct",
     "evaluate",
     "first_positive_ranks",

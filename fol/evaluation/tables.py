@@ -93,13 +93,13 @@ def markdown_table(results: Sequence[EvaluationResult]) -> str:
         accuracies = [result.match_accuracy for result in results]
         last = ["match accuracy", "---", *("" if value is None else percent(value) for value in accuracies)]
         rows = [[*row, cell] for row, cell in zip(rows, last, strict=True)]
-    lines = [_row(row) for row in rows]
+    lines = [markdown_cells(row) for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def markdown_row(result: EvaluationResult, ks: Sequence[int] | None = None) -> str:
     """The row of ``markdown_table`` for one result; ``ks`` are the columns, by default the result's own."""
-    return _row(_cells(result, result.recall_values if ks is None else ks))
+    return markdown_cells(_cells(result, result.recall_values if ks is None else ks))
 
 
 def _cells(result: EvaluationResult, ks: Sequence[int]) -> list[str]:
@@ -111,7 +111,8 @@ def _cells(result: EvaluationResult, ks: Sequence[int]) -> list[str]:
     return [subject.model, method, subject.dataset, subject.protocol, str(len(result.queries)), *cells, rule]
 
 
-def _row(cells: Sequence[str]) -> str:
+def markdown_cells(cells: Sequence[str]) -> str:
+    """One row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

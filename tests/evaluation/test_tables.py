@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
-from fol.evaluation import EvaluationResult, QueryResult, StageSeconds, Subject, markdown_table, result_table
+from fol.evaluation import (
+    EvaluationResult,
+    MatchCount,
+    QueryResult,
+    StageSeconds,
+    Subject,
+    markdown_table,
+    result_table,
+)
 
 SUBJECT = Subject("tiny", "f" * 64, "fol", "fol", {}, "town|1", "3 database", "utm<=25m", 3, 100)
 # Global: hits at rank 2 and 1 of four queries; re-ranked: rank 1 and 1. One query has no positive.
@@ -57,3 +66,19 @@ def test_markdown() -> None:
         "| tiny | fol, 100 | town\\|1 | utm<=25m | 4 | 25.0 / 50.0 | 50.0 / 50.0 |  | 1 (count_as_miss) |",
         "| tiny | global only | town\\|1 | utm<=25m | 4 | 33.3 |  | 66.7 | 1 (drop) |",
     ]
+
+
+def test_matches_and_conditions_where_there_are_several() -> None:
+    queries = (
+        QueryResult("a", 1, 2, 1, true_matches=MatchCount(6, 4, 1), condition="day"),
+        QueryResult("b", 1, 1, 1, true_matches=MatchCount(1, 0, 0), condition="night"),
+        QueryResult("c", 1, 9, 9, condition="night"),
+    )
+    result = EvaluationResult(SUBJECT, (1, 5), "count_as_miss", True, queries, match_radius=14.0)
+    text = " ".join(shown(result).split())
+    assert "day (1) │ 0.0 / 100.0 │ 100.0 / 100.0" in text
+    assert "night (2) │ 50.0 / 50.0 │ 50.0 / 50.0" in text
+    assert "match accuracy 25.0: mean share of matches with the closest true view within 14 px" in text
+    assert "4 of 7 matches can be judged" in text
+    assert "night" not in shown(replace(result, queries=queries[1:]))  # one condition is no comparison
+    assert markdown_table([RESULT, result]).splitlines()[-1].endswith("| 0 (count_as_miss) | 25.0 |")
