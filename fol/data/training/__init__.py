@@ -6,7 +6,8 @@
 * ``PlaceImages`` gives the photos as uint8, resized as in evaluation; ``BatchAugmentation`` changes them.
 """
 
-from fol.data.training.augmentation import AUGMENTATIONS, AugmentationOptions, BatchAugmentation
+from fol.data.training.augmentation import BatchAugmentation
+from fol.data.training.augmentation_options import AUGMENTATIONS, AugmentationOptions, Change
 from fol.data.training.held_out import held_out_dataset
 from fol.data.training.images import PlaceImages
 from fol.data.training.places import SAME_PLACE_RADIUS, TrainingPlaces, merge_places, never_negative, split_places
@@ -18,6 +19,7 @@ __all__ = [
     "SAME_PLACE_RADIUS",
     "AugmentationOptions",
     "BatchAugmentation",
+    "Change",
     "PlaceBatchSampler",
     "PlaceImages",
     "TrainingPlaces",

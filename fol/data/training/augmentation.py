@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 import kornia
@@ -17,100 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fol.errors import ConfigError
+from fol.data.training.augmentation_options import AugmentationOptions, Change
 
-
-@dataclass(frozen=True)
-class Change:
-    """How often (``probability``, per photo) and how much (``strength``: the bound, in the unit of the operation)."""
-
-    probability: float = 0.0
-    strength: float = 0.0
-
-
-@dataclass(frozen=True)
-class AugmentationOptions:
-    """The operations in the order in which they are applied; all are off unless given.
-
-    Units of ``strength``: see each line. A photo is changed by a value drawn evenly up to that bound.
-    """
-
-    #: Corners move by up to this share of the sides, each by itself.
-    perspective: Change = Change()
-    #: Up to so many degrees, either way.
-    rotation: Change = Change()
-    #: A part of the photo is seen, its sides down to 1 - strength of the photo's, anywhere in it.
-    zoom: Change = Change()
-    #: Resolution divided by up to this factor, then back: a poor camera. At least 1.
-    low_resolution: Change = Change()
-    #: Gaussian, sigma from half a pixel (less shows nothing) up to this many pixels.
-    blur: Change = Change()
-    #: Factor 1 - strength to 1 + strength on the light.
-    brightness: Change = Change()
-    #: Factor 1 - strength to 1 + strength on the differences to the photo's mean.
-    contrast: Change = Change()
-    #: Factor 1 - strength to 1 + strength on the differences to grey.
-    saturation: Change = Change()
-    #: Turn of the colour circle by up to this share of it, either way; at most 0.5.
-    hue: Change = Change()
-    #: Exponent between 1 / (1 + strength) and 1 + strength.
-    gamma: Change = Change()
-    #: Blend with grey, from 0 up to this share.
-    grey: Change = Change()
-    #: Gaussian, standard deviation up to this share of the full range.
-    noise: Change = Change()
-    #: Quality down to 100 - strength.
-    jpeg: Change = Change()
-    #: A rectangle of up to this share of the area is filled with one colour.
-    erasing: Change = Change()
-
-    def check(self) -> None:
-        """``ConfigError`` naming the value that is out of range."""
-        highest = {"perspective": 0.5, "rotation": 180.0, "zoom": 0.9, "hue": 0.5, "jpeg": 99.0, "erasing": 1.0}
-        highest |= dict.fromkeys(("brightness", "contrast", "saturation", "grey", "noise"), 1.0)
-        for field in fields(self):
-            change: Change = getattr(self, field.name)
-            if not 0 <= change.probability <= 1:
-                raise ConfigError(
-                    f"augmentation.{field.name}.probability={change.probability}: give a value from 0 to 1"
-                )
-            low = 1.0 if field.name == "low_resolution" and change.probability else 0.0
-            high = highest.get(field.name, 16.0)
-            if not low <= change.strength <= high:
-                raise ConfigError(
-                    f"augmentation.{field.name}.strength={change.strength}: give a value from {low:g} to {high:g}"
-                )
-
-
-#: Named options, also in ``conf/augmentation``.
-AUGMENTATIONS: Mapping[str, AugmentationOptions] = MappingProxyType(
-    {
-        "none": AugmentationOptions(),
-        "light": AugmentationOptions(
-            zoom=Change(0.5, 0.2),
-            brightness=Change(0.5, 0.2),
-            contrast=Change(0.5, 0.2),
-            saturation=Change(0.3, 0.3),
-            grey=Change(0.1, 1.0),
-        ),
-        "strong": AugmentationOptions(
-            perspective=Change(0.5, 0.12),
-            rotation=Change(0.3, 6.0),
-            zoom=Change(0.8, 0.4),
-            low_resolution=Change(0.25, 4.0),
-            blur=Change(0.15, 1.5),
-            brightness=Change(0.6, 0.5),
-            contrast=Change(0.6, 0.5),
-            saturation=Change(0.4, 0.8),
-            hue=Change(0.15, 0.08),
-            gamma=Change(0.4, 0.8),
-            grey=Change(0.25, 1.0),
-            noise=Change(0.3, 0.06),
-            jpeg=Change(0.08, 80.0),
-            erasing=Change(0.4, 0.25),
-        ),
-    }
-)
 _GEOMETRIC = ("perspective", "rotation", "zoom")
 
 
@@ -149,27 +56,28 @@ class BatchAugmentation(nn.Module):
         height, width = photos.shape[-2:]
         square = torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
         scale = (1 - strength["zoom"] * place[:, :1])[:, None]
-        angle = (turn * strength["rotation"]).mul(math.pi / 180)[:, :, None]
-        # The part that is seen, in coordinates from -1 to 1: moved within the photo, turned, its corners pulled.
-        centre = (1 - scale) * (place[:, None, 1:] * 2 - 1)
-        aspect = torch.tensor([width / height, 1.0])
-        round_ = square * aspect * scale
-        turned = torch.stack(
-            [
-                round_[..., 0] * angle.cos()[..., 0] - round_[..., 1] * angle.sin()[..., 0],
-                round_[..., 0] * angle.sin()[..., 0] + round_[..., 1] * angle.cos()[..., 0],
-            ],
-            -1,
-        )
-        seen = turned / aspect + centre + 2 * scale * strength["perspective"][:, None] * corners.view(-1, 4, 2)
-        size = torch.tensor([width - 1.0, height - 1.0])
-        source, target = (seen + 1) / 2 * size, ((square + 1) / 2 * size).expand(len(photos), 4, 2)
-        homography = kornia.geometry.get_perspective_transform(source[chosen], target[chosen])
+        angle = torch.deg2rad(turn * strength["rotation"])[:, 0]
+        rotation = torch.stack([angle.cos(), angle.sin(), -angle.sin(), angle.cos()], 1).view(-1, 2, 2)
+        aspect = torch.tensor([width / height, 1.0])  # angles are those of the photo's pixels
+        # The corners of the part that is seen, from -1 to 1: turned, moved within the photo, pulled.
+        seen = (square * aspect * scale) @ rotation / aspect + (1 - scale) * (place[:, None, 1:] * 2 - 1)
+        seen += 2 * scale * strength["perspective"][:, None] * corners.view(-1, 4, 2)
+        homography = kornia.geometry.get_perspective_transform(square.expand(len(chosen), 4, 2), seen[chosen])
         index = chosen.to(photos.device)
-        photos[index] = kornia.geometry.warp_perspective(
-            photos[index], homography.to(photos), (height, width), padding_mode="reflection", align_corners=True
-        ).clamp_(0, 1)
+        grid = _warped_grid(homography.to(photos), height, width)
+        warped = functional.grid_sample(photos[index], grid, padding_mode="reflection", align_corners=False)
+        photos[index] = warped.clamp_(0, 1)
         return photos
+
+
+def _warped_grid(homography: Tensor, height: int, width: int) -> Tensor:
+    """``[B, H, W, 2]``: where each pixel's centre comes from, both in coordinates from -1 to 1 of the whole photo."""
+    y = (torch.arange(height).to(homography) * 2 + 1) / height - 1
+    x = (torch.arange(width).to(homography) * 2 + 1) / width - 1
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    points = torch.stack([columns, rows, torch.ones_like(rows)])
+    moved = homography @ points.flatten(1)
+    return (moved[:, :2] / moved[:, 2:]).mT.reshape(-1, height, width, 2)
 
 
 class _Draws:

@@ -9,8 +9,7 @@ import pytest
 import torch
 import yaml
 
-from fol.data.training import AUGMENTATIONS, AugmentationOptions, BatchAugmentation
-from fol.data.training.augmentation import Change
+from fol.data.training import AUGMENTATIONS, AugmentationOptions, BatchAugmentation, Change
 from fol.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -49,7 +48,7 @@ def test_none_changes_nothing(photos: torch.Tensor) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_operation_changes_the_share_of_photos_that_its_probability_says(name: str) -> None:
-    strength = {"rotation": 20.0, "low_resolution": 4.0, "blur": 2.0, "jpeg": 80.0}.get(name, 0.4)
+    strength = {"perspective": 0.2, "rotation": 20.0, "low_resolution": 4.0, "blur": 2.0, "jpeg": 80.0}.get(name, 0.4)
     noisy = torch.rand(200, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     changed = (only(name, strength, 0.5)(noisy, 3) != noisy).flatten(1).any(1)
     assert 70 <= int(changed.sum()) <= 130  # 100 expected, standard deviation 7
@@ -122,6 +121,22 @@ def test_zoom_shows_a_part_of_the_photo_upright() -> None:
     assert slopes.min() >= 0.6 - 1e-4 and slopes.max() <= 1 and slopes.min() < 0.75 and slopes.max() > 0.9
     torch.testing.assert_close(left, left[:, :1].expand_as(left), atol=1e-4, rtol=0)
     assert left.std() > 0.02  # anywhere in the photo
+
+
+def test_perspective_keeps_lines_straight_and_pulls_corners_within_its_bound() -> None:
+    """With x and y of a photo as its colours, the colours of a warped photo say where each pixel came from."""
+    side = 129
+    y, x = torch.meshgrid(torch.linspace(0.3, 0.7, side), torch.linspace(0.3, 0.7, side), indexing="ij")
+    photo = torch.stack([x, y, x]).expand(32, -1, -1, -1).contiguous()
+    changed = only("perspective", 0.1)(photo, 0)[:, :2, 40:89, 40:89].flatten(2).mT  # [32, pixels, 2] away from borders
+    # a line of pixels is a line in the photo: third points lie on the line through two others
+    rows = changed.reshape(32, 49, 49, 2)
+    first, middle, last = rows[:, :, 0], rows[:, :, 24], rows[:, :, 48]
+    across, along = middle - first, last - first
+    assert (across[..., 0] * along[..., 1] - across[..., 1] * along[..., 0]).abs().max() < 1e-6
+    # Corners move by at most 0.1 of the side of 0.4, so each diagonal by that, and where they cross by twice that.
+    moved = (rows - photo[:, :2, 40:89, 40:89].permute(0, 2, 3, 1)).abs()
+    assert 0.01 < moved.max() <= 0.08
 
 
 def test_rotation_turns_about_the_middle_within_its_bound() -> None:
