@@ -62,11 +62,17 @@ class Localizer:
         with torch.inference_mode():
             return self.model.extract(self.model.transform(photo)[None], [photo.size])[0]
 
-    def rank(self, features: Features, candidates: int = 100) -> StageRanking:
-        """Both stages for features that are there already; re-ranks on the model's device."""
+    def rank(self, features: Features, candidates: int = 100, *, return_matches: bool = False) -> StageRanking:
+        """Both stages for features that are there already; re-ranks on the model's device.
+
+        ``return_matches`` keeps the matches of every candidate (``Ranking.matches``).
+        """
         if candidates < 1:
             raise ConfigError(f"candidates={candidates}: it must be at least 1")
-        return rank_features(self.place_map, features, candidates, self.method, self.options, self.model.device)
+        place_map, device = self.place_map, self.model.device
+        return rank_features(
+            place_map, features, candidates, self.method, self.options, device, return_matches=return_matches
+        )
 
     def answer(self, ranked: StageRanking, top_k: int = 5, extract_seconds: float = 0.0) -> Prediction:
         """What ``locate`` returns, from the two stages' results."""

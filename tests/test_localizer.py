@@ -213,3 +213,14 @@ def test_what_cannot_be_answered_is_said_in_one_line(
     empty.remove([0])
     with pytest.raises(MapError, match="empty.fol has no places"):
         Localizer(model, empty).locate(photos / "00.png")
+
+
+def test_matches_are_kept_on_request(model: PlaceModel, place_map: PlaceMap, photos: Path) -> None:
+    localizer = Localizer(model, place_map)
+    features = localizer.extract(photos / "03.png")
+    plain, kept = localizer.rank(features, 6).ranking, localizer.rank(features, 6, return_matches=True).ranking
+    assert plain is not None and kept is not None and plain.matches is None and kept.matches is not None
+    assert plain.ids.tolist() == kept.ids.tolist() and plain.scores.tolist() == kept.scores.tolist()
+    assert [len(pairs) for pairs in kept.matches] == kept.num_matches.tolist()
+    # the photo is in the map: each of its features matches itself
+    assert kept.ids[0] == 3 and (kept.matches[0][:, 0] == kept.matches[0][:, 1]).float().mean() > 0.99

@@ -17,7 +17,6 @@ from fol.cli.loading import load_configured_extractor, rerank_settings
 from fol.data import load_image
 from fol.errors import CheckpointError, ConfigError, FolError, ImageError
 from fol.localizer import Localizer
-from fol.reranking import rerank
 from fol.retrieval import PlaceMap
 from fol.types import Extractor, Position, Prediction
 from fol.visualization import draw_prediction
@@ -139,16 +138,14 @@ def draw(localizer: Localizer, photo: Path, picture: Path, candidates: int, top_
     start = time.perf_counter()
     features = localizer.extract(photo)
     seconds = time.perf_counter() - start
-    prediction = localizer.answer(localizer.rank(features, candidates), top_k, seconds)
+    ranked = localizer.rank(features, candidates, return_matches=True)
+    prediction = localizer.answer(ranked, top_k, seconds)
     places = prediction.ranking
     locals_ = []
     matches = []
-    if localizer.place_map.has_local_features:
+    if ranked.ranking is not None:
         locals_ = list(localizer.place_map.local_features([place.place_id for place in places]))
-        query = features.local.to("cpu")
-        ranking = rerank(query, locals_, method=localizer.method, options=localizer.options, return_matches=True)
-        by_place = dict(zip(ranking.ids.tolist(), ranking.matches or (), strict=False))
-        matches = [by_place[index] for index in range(len(places))]
+        matches = [pairs.cpu() for pairs in (ranked.ranking.matches or ())[: len(places)]]
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_prediction(
         picture,

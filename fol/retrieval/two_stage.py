@@ -47,10 +47,13 @@ def rank_features(
     options: RerankOptions | None = None,
     device: torch.device | str = "cpu",
     exclude: NDArray[np.int64] | None = None,
+    *,
+    return_matches: bool = False,
 ) -> StageRanking:
     """Retrieve ``candidates`` places for one query and re-rank them on ``device``.
 
-    ``exclude`` holds ids of places that must not be found. Without local features in the map, or for models that
+    ``exclude`` holds ids of places that must not be found. ``return_matches`` keeps the index pairs of the matches, for
+    pictures. Without local features in the map, or for models that
     have none, the second stage is left out.
     """
     start = time.perf_counter()
@@ -68,6 +71,7 @@ def rank_features(
         found.similarities,
         method,
         ids=found.ids,
+        return_matches=return_matches,
         options=options,
     )
     scores = ranking.scores.cpu()  # waits for the device, so that the time is true
