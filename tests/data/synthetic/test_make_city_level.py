@@ -21,7 +21,11 @@ from fol.data.synthetic import LEVELS, make_city_level, read_city, true_correspo
 from fol.errors import ConfigError, DataError
 
 #: The same small training split, made by a process of its own.
-MAKE = "from fol.data.synthetic import make_city_level as m; import sys; m(sys.argv[1], 'hard', 'train', 4, 3, 48, views=3)"
+MAKE = """
+import sys
+from fol.data.synthetic import make_city_level
+make_city_level(sys.argv[1], "hard", "train", 4, 3, 48, views=3)
+"""
 
 
 def files(folder: Path) -> dict[str, str]:
