@@ -1,10 +1,13 @@
 """The synthetic city: procedural streets seen by a real pinhole camera, decided by a seed, without downloads.
 
-For the rest of the library: ``make_city`` (a data set on disk) and ``read_city`` (its geometry and cameras again);
-``City``, ``Camera``, ``render``, ``cast`` and ``true_correspondences`` for exact geometry.
+For the rest of the library: ``make_city`` and ``make_city_level`` (data sets on disk, the latter one split of one of the
+four ``LEVELS``) and ``read_city`` (their geometry and cameras again); ``City``, ``Camera``, ``render``, ``cast`` and
+``true_correspondences`` for exact geometry, ``covered`` for pixels that show a car or a person instead.
 
 The parts: ``camera`` (pinhole), ``surfaces`` (textured rectangles); ``textures``, ``materials``, ``facades``,
-``scenery`` (what is painted on them); ``layout``, ``street`` (what stands where); ``light``, ``render``; ``on_disk``.
+``scenery`` (what is painted on them); ``layout``, ``street`` (what stands where); ``vehicles``, ``people``, ``traffic``
+(what comes and goes); ``conditions``, ``light``, ``seasons``, ``precipitation`` (how it looks); ``render``, ``photo``
+(the picture and the camera's faults); ``levels``, ``views`` (where photos are taken); ``folder``, ``on_disk``.
 """
 
 from fol.data.synthetic.camera import Camera
