@@ -1,6 +1,6 @@
 """The synthetic city: procedural streets seen by a real pinhole camera, decided by a seed, without downloads.
 
-For the rest of the library: ``make_city`` and ``make_city_level`` (data sets on disk, the latter one split of one of the
+For the rest of the library: ``make_city`` and ``make_city_level`` (data sets on disk, the latter a split of one of the
 four ``LEVELS``) and ``read_city`` (their geometry and cameras again); ``City``, ``Camera``, ``render``, ``cast`` and
 ``true_correspondences`` for exact geometry, ``covered`` for pixels that show a car or a person instead.
 
