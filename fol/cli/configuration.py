@@ -17,6 +17,19 @@ from fol.errors import ConfigError
 
 #: Groups whose value may also be a path: the option of the group's file form that takes it.
 _PATH_GROUPS = {"model": ("file", "model.name"), "data": ("folder", "data.root")}
+#: Options that are paths, taken literally (null aside).
+_PATHS = (
+    "photos",
+    "photo",
+    "out",
+    "map",
+    "picture",
+    "name",
+    "data.root",
+    "model.name",
+    "backbone_weights",
+    "synthetic_folder",
+)
 
 
 def config_folder() -> Path:
@@ -87,7 +100,7 @@ def _as_overrides(folder: Path, key: str, value: str | list[str]) -> list[str]:
     if key in _PATH_GROUPS and not (folder / key / f"{value}.yaml").is_file():
         choice, option = _PATH_GROUPS[key]
         return [f"{key}={choice}", f"{option}={_quoted(value)}"]
-    if key in ("photos", "photo", "out", "map", "picture", "name", "data.root", "model.name"):
+    if key in _PATHS:
         return [f"{key}={value if value == 'null' else _quoted(value)}"]
     return [f"{key}={value}"]
 

@@ -20,17 +20,18 @@ def build(cls: type[T], values: Mapping[str, Any], path: str) -> T:
     missing or of a wrong type.
     """
     assert is_dataclass(cls)
+    prefix = f"{path}." if path else ""
     hints = get_type_hints(cls)
     known = {field.name: field for field in fields(cls)}
     for key in values:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise ConfigError(f"no option is called {path}.{key}; {hint}")
+            raise ConfigError(f"no option is called {prefix}{key}; {hint}")
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"{path}.{name} is missing: give it a value")
-    return cls(**{key: _convert(value, hints[key], f"{path}.{key}") for key, value in values.items()})
+            raise ConfigError(f"{prefix}{name} is missing: give it a value")
+    return cls(**{key: _convert(value, hints[key], f"{prefix}{key}") for key, value in values.items()})
 
 
 def _convert(value: Any, kind: Any, path: str) -> Any:

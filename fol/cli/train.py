@@ -76,7 +76,9 @@ def train_configured(config: DictConfig) -> TrainingResult:
         load_dinov2(model.network.backbone, config.backbone_weights)
     setup = training_setup(config, model)
     places = setup.sampler.places
-    note(f"{places.name}: {len(places.images)} photos of {len(places.places)} places; {model.name}, preset {model.preset}")
+    note(
+        f"{places.name}: {len(places.images)} photos of {len(places.places)} places; {model.name}, preset {model.preset}"
+    )
     for dataset in setup.validation:
         note(f"validation {dataset.summary}")
     values = plain(config)
@@ -94,14 +96,9 @@ def train_configured(config: DictConfig) -> TrainingResult:
 
 def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     """All parts of the run: data read and split, photos resized, options checked."""
-    values = plain(config)
+    values, (options, losses, augmentation) = plain(config), read_options(config)
     if values["trainable_blocks"] is not None:
         model = model.with_trainable_blocks(values["trainable_blocks"])
-    options = build(
-        TrainingOptions,
-        {key: values[key] for key in ("optimizer", "schedule", "loop", "validation", "guard", "seed")},
-        "train",
-    )
     folder = Path(config.synthetic_folder)
     places, validation = _training_places(values["places"], folder, int(config.seed))
     validation += [read_dataset(path, radius=config.val.radius) for path in values["val"]["folders"]]
@@ -124,31 +121,46 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     )
     return TrainingSetup(
         model=model,
-        losses=build(FoLLossOptions, values["loss"], "loss"),
+        losses=losses,
         images=images,
         sampler=sampler,
         validation=validation,
         options=options,
-        augmentation=build(AugmentationOptions, values["augmentation"], "augmentation"),
+        augmentation=augmentation,
         matching=rerank_settings(config.matching)[1],
         workers=batch["workers"],
         identity=_identity(values),
     )
 
 
-def _training_places(
-    values: dict[str, Any], folder: Path, seed: int
-) -> tuple[TrainingPlaces, list[PlaceDataset]]:
+def read_options(config: DictConfig) -> tuple[TrainingOptions, FoLLossOptions, AugmentationOptions]:
+    """The checked options of a run: of training, of its losses, of the augmentation."""
+    values = plain(config)
+    groups = {key: values[key] for key in ("optimizer", "schedule", "loop", "validation", "guard", "seed")}
+    options = build(TrainingOptions, groups, "")
+    losses = build(FoLLossOptions, values["loss"], "loss")
+    augmentation = build(AugmentationOptions, values["augmentation"], "augmentation")
+    for checked in (options, losses, augmentation):
+        checked.check()
+    return options, losses, augmentation
+
+
+def _training_places(values: dict[str, Any], folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:
     """The places to learn from, and a data set of those held out of each folder."""
     sets: list[TrainingPlaces] = []
     held_out: list[PlaceDataset] = []
     for root in values["folders"]:
         places = read_training_places(
-            root, format=values["format"], min_images=values["min_images"], cities=values["cities"], group=values["group"]
+            root,
+            format=values["format"],
+            min_images=values["min_images"],
+            cities=values["cities"],
+            group=values["group"],
         )
         if values["held_out"]:
             places, kept = split_places(places, values["held_out"], seed=seed, by=values["held_out_by"])
-            held_out.append(held_out_dataset(kept))
+            if values["folders"].index(root) == len(sets):  # a folder may be given again, to be seen more often
+                held_out.append(held_out_dataset(kept))
         sets.append(places)
     for item in values["synthetic"]:
         city = _city(build(SyntheticSet, item, "places.synthetic"), "train", folder)

@@ -51,7 +51,9 @@ class Reporter(lightning.Callback):
             return
         now = time.perf_counter()
         seconds = max(now - self._since, 1e-9)
-        losses = {"total": float(module.last.total.detach())} | {k: float(v.detach()) for k, v in module.last.terms.items()}
+        losses = {"total": float(module.last.total.detach())} | {
+            k: float(v.detach()) for k, v in module.last.terms.items()
+        }
         rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         speed, left = self._images / seconds, (total - done) * seconds / self._batches
         figures = {f"loss/{name}": value for name, value in losses.items()}

@@ -134,9 +134,7 @@ def train(
     )
 
 
-def _trainer(
-    options: TrainingOptions, callbacks: list[lightning.Callback], loggers: list[Logger]
-) -> lightning.Trainer:
+def _trainer(options: TrainingOptions, callbacks: list[lightning.Callback], loggers: list[Logger]) -> lightning.Trainer:
     loop = options.loop
     return lightning.Trainer(
         accelerator=loop.accelerator,
@@ -205,7 +203,9 @@ def _check_identity(out: Path, identity: Mapping[str, Any]) -> None:
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         return {prefix: values}
-    return {k: v for name, inner in values.items() for k, v in _flat(inner, f"{prefix}.{name}" if prefix else name).items()}
+    return {
+        k: v for name, inner in values.items() for k, v in _flat(inner, f"{prefix}.{name}" if prefix else name).items()
+    }
 
 
 def _description(setup: TrainingSetup, config: Mapping[str, Any] | None) -> bytes:

@@ -70,7 +70,9 @@ def validate(
     matching: RerankOptions,
 ) -> ValidationScores:
     """Recalls of both stages on each set; maps and results are written under ``folder`` and replaced by the next call."""
-    return ValidationScores({d.name: _recalls(_evaluate(model, d, folder / d.name, options, matching)) for d in datasets})
+    return ValidationScores(
+        {d.name: _recalls(_evaluate(model, d, folder / d.name, options, matching)) for d in datasets}
+    )
 
 
 def _evaluate(
@@ -97,6 +99,5 @@ def _evaluate(
 
 def _recalls(result: EvaluationResult) -> dict[str, dict[int, float]]:
     return {
-        str(stage): {int(k): 100 * float(v) for k, v in result.recall(stage).values.items()}
-        for stage in result.stages
+        str(stage): {int(k): 100 * float(v) for k, v in result.recall(stage).values.items()} for stage in result.stages
     }

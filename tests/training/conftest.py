@@ -57,7 +57,9 @@ def place_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def make_setup(place_folder: Path) -> Callable[..., TrainingSetup]:
     """A setup of 3 batches an epoch and 2 epochs; keywords go to ``LoopOptions``, ``setup`` to the setup itself."""
 
-    def make(*, setup: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **loop: Any) -> TrainingSetup:
+    def make(
+        *, setup: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **loop: Any
+    ) -> TrainingSetup:
         places = read_training_places(place_folder)
         training = TrainingOptions(
             optimizer=OptimizerOptions(lr=1e-3, weight_decay=0.01, clip_norm=1.0),

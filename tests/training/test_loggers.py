@@ -30,7 +30,9 @@ def test_wandb_stays_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     logger.log_metrics({"loss": 1.0}, 3)
     logger.finalize("success")
     logger.experiment.finish()  # type: ignore[attr-defined]
-    assert [folder.name[:8] for folder in (tmp_path / "run7" / "wandb").iterdir() if "offline" in folder.name] == ["offline-"]
+    assert [folder.name[:8] for folder in (tmp_path / "run7" / "wandb").iterdir() if "offline" in folder.name] == [
+        "offline-"
+    ]
 
 
 def test_unknown_name_is_refused(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class TrainingPlaces:
     positions: NDArray[np.float64] | None
     overlapping: NDArray[np.int64]
     frames: NDArray[np.int64] | None = None
+    sets: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.place_of_image) or len(self.places) != len(self.groups):
@@ -70,13 +71,15 @@ class TrainingPlaces:
             None if self.positions is None else self.positions[places],
             pairs[(pairs >= 0).all(axis=1)],
             None if self.frames is None else self.frames[places],
+            None if self.sets is None else self.sets[places],
         )
 
 
 def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
     """One set of several; names of places and groups begin with the name of their set, and stay apart.
 
-    Coordinates keep their frames: places of different sets are never near each other. Raises ``DataError`` for none.
+    Coordinates keep their frames: places of different sets are never near each other. A set may be given several times to
+    be seen more often; its places are no negatives of themselves. Raises ``DataError`` for none.
     """
     if not sets:
         raise DataError("no training set was given: name at least one folder")
@@ -87,6 +90,7 @@ def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
         seen[s.name] += 1
         names.append(s.name if counts[s.name] == 1 else f"{s.name} ({seen[s.name]})")
     offsets = np.cumsum([0, *(len(s.places) for s in sets)])
+    shared = _same_photos(sets, offsets)
     positions, frames, frame = [], [], 0
     for s in sets:
         positions.append(np.full((len(s.places), 2), np.nan) if s.positions is None else s.positions)
@@ -100,9 +104,21 @@ def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
         tuple(f"{n}/{place}" for s, n in zip(sets, names, strict=True) for place in s.places),
         tuple(f"{n}/{group}" if group else n for s, n in zip(sets, names, strict=True) for group in s.groups),
         np.concatenate(positions) if any(s.positions is not None for s in sets) else None,
-        np.concatenate([s.overlapping + k for s, k in zip(sets, offsets, strict=False)]).reshape(-1, 2),
+        np.concatenate([*(s.overlapping + k for s, k in zip(sets, offsets, strict=False)), shared]).reshape(-1, 2),
         np.concatenate(frames),
+        np.repeat(np.arange(len(sets)), [len(s.places) for s in sets]).astype(np.int64),
     )
+
+
+def _same_photos(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Pairs ``[M, 2]`` of places of different sets that have a photo in common."""
+    owner: dict[Path, int] = {}
+    pairs = set()
+    for s, offset in zip(sets, offsets, strict=False):
+        for image, place in zip(s.images, (s.place_of_image + offset).tolist(), strict=True):
+            if (first := owner.setdefault(image, place)) < offset:
+                pairs.add((first, place))
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
 def split_places(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fol.data.training.places import TrainingPlaces
 from fol.errors import ConfigError
 
-Hard = Literal["none", "group", "neighbourhood"]
+Hard = Literal["none", "set", "group", "neighbourhood"]
 Choice = Literal["recent", "random"]
 Short = Literal["fewer", "repeat"]
 #: Directions in which a cell of neighbouring places may be cut.
@@ -141,7 +141,9 @@ class PlaceBatchSampler:
     def _parts(self, rng: np.random.Generator) -> list[_Places]:
         """Places that belong together, each part shuffled, in random order."""
         keys = np.zeros(len(self.places.places), np.int64)
-        if self.hard == "group":
+        if self.hard == "set" and self.places.sets is not None:
+            keys = self.places.sets
+        elif self.hard == "group":
             keys = np.unique(self.places.groups, return_inverse=True)[1].astype(np.int64)
         elif self.hard == "neighbourhood":
             assert self.places.positions is not None
