@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,15 @@ from fol.cli.console import note, out, say
 from fol.cli.train import train_configured
 from fol.errors import ConfigError, TrainingStopped
 from fol.files import write_atomically
-from fol.training import TrainingResult
+from fol.training import TrainingResult, ValidationScores
 
-#: What a sweep prints and writes of each run: (column, stage, K).
-_COLUMNS = (("global R@1", "global", 1), ("re-ranked R@1", "reranked", 1), ("re-ranked R@5", "reranked", 5))
+#: What a sweep prints and writes of the best validation of each run.
+_COLUMNS: Mapping[str, Callable[[ValidationScores], float | None]] = {
+    "global R@1": lambda scores: scores.mean("global", 1),
+    "re-ranked R@1": lambda scores: scores.mean("reranked", 1),
+    "re-ranked R@5": lambda scores: scores.mean("reranked", 5),
+    "match accuracy": lambda scores: scores.mean_match_accuracy,
+}
 
 
 def run(words: Sequence[str]) -> None:
@@ -49,7 +54,7 @@ def run(words: Sequence[str]) -> None:
 
 
 def split_sweep(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
-    """The words with one value, and the values of those with several (commas, or hydra's choice(...) and range(...))."""
+    """The words with one value, and the values of those with several (commas, hydra's choice(...) and range(...))."""
     fixed: list[str] = []
     varied: dict[str, list[str]] = {}
     for word in words:
@@ -68,18 +73,19 @@ def _values(outcome: TrainingResult | str) -> list[str]:
         return ["stopped"] + [""] * (len(_COLUMNS) - 1)
     if outcome.scores is None:
         return [""] * len(_COLUMNS)
-    return [f"{outcome.scores.mean(stage, k):.1f}" for _, stage, k in _COLUMNS]
+    values = [column(outcome.scores) for column in _COLUMNS.values()]
+    return ["" if value is None else f"{value:.1f}" for value in values]
 
 
 def _write(path: Path, keys: list[str], rows: Sequence[tuple[Mapping[str, Any], TrainingResult | str]]) -> None:
-    lines = [",".join([*keys, *(name for name, _, _ in _COLUMNS)])]
+    lines = [",".join([*keys, *_COLUMNS])]
     lines += [",".join([*(f'"{chosen[key]}"' for key in keys), *_values(outcome)]) for chosen, outcome in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, ("\n".join(lines) + "\n").encode())
 
 
 def _table(keys: list[str], rows: Sequence[tuple[Mapping[str, Any], TrainingResult | str]]) -> Table:
-    table = Table(*keys, *(name for name, _, _ in _COLUMNS))
+    table = Table(*keys, *_COLUMNS)
     for chosen, outcome in rows:
         table.add_row(*(str(chosen[key]) for key in keys), *_values(outcome))
     return table

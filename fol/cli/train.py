@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig
 
@@ -77,7 +77,8 @@ def train_configured(config: DictConfig) -> TrainingResult:
     setup = training_setup(config, model)
     places = setup.sampler.places
     note(
-        f"{places.name}: {len(places.images)} photos of {len(places.places)} places; {model.name}, preset {model.preset}"
+        f"{places.name}: {len(places.images)} photos of {len(places.places)} places; "
+        f"{model.name}, preset {model.preset}"
     )
     for dataset in setup.validation:
         note(f"validation {dataset.summary}")
@@ -170,7 +171,7 @@ def _training_places(values: dict[str, Any], folder: Path, seed: int) -> tuple[T
     return (merge_places(sets) if len(sets) > 1 else sets[0]), held_out
 
 
-def _city(city: SyntheticSet, split: str, folder: Path) -> Path:
+def _city(city: SyntheticSet, split: Literal["train", "val"], folder: Path) -> Path:
     """The folder of a procedural city, made now unless it is there."""
     from fol.data.synthetic import make_city_level
 

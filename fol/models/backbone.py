@@ -32,8 +32,8 @@ Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 class BackboneConfig:
     """Size of a DINOv2 transformer. ``position_grid`` is the side of the trained positional grid.
 
-    ``trainable_blocks`` counts from the last; all of them together with the embeddings when it is ``depth``. ``stem``: how
-    a patch becomes a token: DINOv2's one matrix, or ``ConvolutionalStem``.
+    ``trainable_blocks`` counts from the last; all of them together with the embeddings when it is ``depth``. ``stem``:
+    how a patch becomes a token: DINOv2's one matrix, or ``ConvolutionalStem``.
     """
 
     channels: int
@@ -133,7 +133,8 @@ class ConvolutionalStem(nn.Module):
         """Tokens of the patches in raster order."""
         fine = functional.gelu(self.norm1(self.conv1(images)))
         fine = functional.gelu(self.norm2(self.conv2(fine)))
-        return self.conv3(fine).flatten(2).transpose(1, 2)
+        patches: Tensor = self.conv3(fine)
+        return patches.flatten(2).transpose(1, 2)
 
 
 class DinoV2(nn.Module):

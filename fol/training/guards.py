@@ -36,8 +36,8 @@ class Guard(lightning.Callback):
         if self.not_finite >= self.not_finite_allowed:
             values = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in module.last.terms.items())
             raise TrainingStopped(
-                f"batch {batch_idx}: the loss is not finite ({values}); lower optimizer.lr, set optimizer.clip_norm, or "
-                "use loop.precision=32-true"
+                f"batch {batch_idx}: the loss is not finite ({values}); lower optimizer.lr, set optimizer.clip_norm, "
+                "or use loop.precision=32-true"
             )
         spread = float(module.last_spread)
         self.narrow = self.narrow + 1 if spread < self.options.min_spread or math.isnan(spread) else 0
@@ -55,8 +55,8 @@ class Guard(lightning.Callback):
         now, before = scores.mean(monitor, 1), best.mean(monitor, 1)
         if before - now > drop:
             raise TrainingStopped(
-                f"validation R@1 fell from {before:.1f} to {now:.1f}; the best model is kept. Lower optimizer.lr, or set "
-                "guard.max_recall_drop=null to go on"
+                f"validation R@1 fell from {before:.1f} to {now:.1f}; the best model is kept. Lower optimizer.lr, or "
+                "set guard.max_recall_drop=null to go on"
             )
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The state of a run on disk: last checkpoint, best weights, validation at the end of every epoch (Lightning callback)."""
+"""The state of a run on disk: last checkpoint, best weights, validation at the end of epochs (Lightning callback)."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ class RunKeeper(lightning.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of ``state_dict``."""
-        self.best = None if state_dict["best"] is None else ValidationScores(state_dict["best"])
-        self.history = [(step, ValidationScores(values)) for step, values in state_dict["history"]]
+        self.best = None if state_dict["best"] is None else ValidationScores(**state_dict["best"])
+        self.history = [(step, ValidationScores(**values)) for step, values in state_dict["history"]]
 
     def _is_due(self, epoch: int, finished: bool) -> bool:
         return bool(self.datasets) and (finished or epoch % self.options.validation.every_epochs == 0)
@@ -122,7 +122,8 @@ def save_weights(module: PlaceTraining, path: Path, config: Mapping[str, Any]) -
 
 
 def _plain(scores: ValidationScores) -> dict[str, Any]:
-    return {name: {stage: dict(recalls) for stage, recalls in s.items()} for name, s in scores.values.items()}
+    values = {name: {stage: dict(recalls) for stage, recalls in s.items()} for name, s in scores.values.items()}
+    return {"values": values, "match_accuracy": dict(scores.match_accuracy)}
 
 
 def _batches(trainer: lightning.Trainer) -> TrainingBatches:

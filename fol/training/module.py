@@ -53,9 +53,6 @@ class PlaceTraining(lightning.LightningModule):
         self.places = places
         self.options = options
         self.optimizer_steps = optimizer_steps
-        mean, std = self.card.preprocessing.mean, self.card.preprocessing.std
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.last: LossTerms | None = None
         self.last_spread: Tensor = torch.ones(())
 
@@ -70,12 +67,12 @@ class PlaceTraining(lightning.LightningModule):
         torch.manual_seed(seed)
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             photos = self.augmentation(batch.images.float().div(255), seed)
-            photos = (photos - self.mean) / self.std
+            photos = self.card.preprocessing.normalise(photos)
         output = self.network(photos, training=True)
         output, numbers = gather_batch(output), gather_batch(batch.numbers)
         labels = torch.from_numpy(self.places.place_of_image)[numbers.cpu()].to(self.device)
         with torch.autocast(self.device.type, enabled=False):
-            terms = self.losses(
+            terms: LossTerms = self.losses(
                 output,
                 labels,
                 generator=torch.Generator(self.device).manual_seed(seed - rank()),

@@ -43,8 +43,8 @@ class LoopOptions:
     """Length and manner of the run.
 
     ``steps`` ends the run after so many batches, however many ``epochs`` were asked for. ``accumulate`` batches make an
-    optimiser step. ``checkpoint_every`` batches the state is saved (at the end of each epoch too); ``log_every`` batches
-    the losses are logged. ``max_minutes`` stops early, cleanly and resumably.
+    optimiser step. Every ``checkpoint_every`` batches the state is saved (and after each epoch), every ``log_every``
+    batches the losses are logged. ``max_minutes`` stops early, cleanly and resumably.
     """
 
     epochs: int = 8
@@ -76,8 +76,7 @@ class GuardOptions:
     """When a run is stopped because it learns nothing any more.
 
     ``min_spread``: standard deviation of descriptors over a batch, relative to that of random unit vectors, below
-    which all photos have the same descriptor; looked at after ``patience`` batches in a row. ``max_recall_drop``: points
-    of monitored R@1 below the best; None does not look.
+    which all photos have the same descriptor, for ``patience`` batches in a row. ``max_recall_drop``: points of monitored R@1 below the best; None does not look.
     """
 
     min_spread: float = 0.02

@@ -7,7 +7,8 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ class TrainingSetup:
 class TrainingResult:
     """Where a run's files are: weights of the ``best`` and of the ``last`` step (None while the run is not finished).
 
-    ``scores`` of the best validation, ``history`` of all by batch; ``done`` of ``total`` batches; ``seconds`` of this call.
+    ``scores`` of the best validation, ``history`` of all by batch; ``done`` of ``total`` batches; ``seconds`` of the
+    call.
     """
 
     folder: Path
@@ -82,8 +84,8 @@ def train(
     """Train in the folder ``out``; a run that was stopped there goes on exactly where its last checkpoint is.
 
     Written: ``last.ckpt`` (the whole state), ``best.safetensors`` and ``last.safetensors`` (weights that ``load_model``
-    opens, ``config`` inside), ``run.json``, ``metrics.csv`` and ``validation/``. On a CPU a resumed run ends bit-equal to
-    an undisturbed one. ``config`` is saved beside the results as it is.
+    opens, ``config`` inside), ``run.json``, ``metrics.csv`` and ``validation/``. On a CPU a resumed run ends bit-equal
+    to an undisturbed one. ``config`` is saved beside the results as it is.
 
     Raises ``ConfigError`` (settings that differ from the run in ``out``, a validation set that is a test set),
     ``TrainingStopped`` (nothing is learned any more), ``MapError`` (another process trains in ``out``).
@@ -105,7 +107,7 @@ def train(
         )
         guard = Guard(options.guard, scaled=options.loop.precision == "16-mixed")
         keeper = RunKeeper(out, options, setup.validation, setup.matching, guard, dict(config or {}), validated)
-        chosen = loggers(out) if loggers else [CsvHistory(out / "metrics.csv")]
+        chosen: list[Logger] = loggers(out) if loggers else [CsvHistory(out / "metrics.csv")]
         reporter = Reporter(options.loop.log_every, length.per_epoch, watch)
         checkpoint = _last_checkpoint(out)
         done = 0 if checkpoint is None else int(checkpoint[1])
@@ -195,8 +197,8 @@ def _check_identity(out: Path, identity: Mapping[str, Any]) -> None:
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise ConfigError(
-                f"{out} holds a run with {key}={before.get(key)}, not {now.get(key)}: it cannot be resumed with another "
-                "setting; choose another out=, or delete the folder"
+                f"{out} holds a run with {key}={before.get(key)}, not {now.get(key)}: it cannot be resumed with "
+                "another setting; choose another out=, or delete the folder"
             )
 
 
@@ -221,18 +223,17 @@ def _description(setup: TrainingSetup, config: Mapping[str, Any] | None) -> byte
     return json.dumps(content, indent=1, default=str).encode()
 
 
-class _quiet(warnings.catch_warnings):
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Lightning's advice for other uses than ours (worker counts, tips) is kept off the screen."""
-
-    def __enter__(self) -> None:  # type: ignore[override]
-        super().__enter__()
-        self.loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-        self.levels = [logger.level for logger in self.loggers]
-        for logger in self.loggers:
-            logger.setLevel(logging.ERROR)
+    names = ("lightning.pytorch", "lightning.fabric")
+    levels = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\.")
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        for logger, level in zip(self.loggers, self.levels, strict=True):
-            logger.setLevel(level)
+        for name in names:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

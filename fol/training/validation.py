@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fol.data import PlaceDataset
@@ -11,8 +11,8 @@ from fol.errors import ConfigError
 from fol.evaluation import EvaluationResult, evaluate
 from fol.localizer import Localizer
 from fol.models import PlaceModel
-from fol.retrieval import PlaceMap
 from fol.reranking import RerankOptions
+from fol.retrieval import PlaceMap
 from fol.training.options import Monitored, ValidationOptions
 
 #: Folder names that say that photos are for the final figures, which a choice of model must not see.
@@ -21,14 +21,23 @@ TEST_FOLDERS = ("test",)
 
 @dataclass(frozen=True)
 class ValidationScores:
-    """Recalls in percent: ``values[set][stage][K]``; the mean over the sets decides between models."""
+    """Recalls in percent: ``values[set][stage][K]``; the mean over the sets decides between models.
+
+    ``match_accuracy[set]``: percent of matches within 14 px of the truth, for the sets whose geometry is known.
+    """
 
     values: Mapping[str, Mapping[str, Mapping[int, float]]]
+    match_accuracy: Mapping[str, float] = field(default_factory=dict)
 
     def mean(self, stage: str, k: int) -> float:
         """Mean R@k of a stage (``global``, ``reranked``) over the sets."""
         recalls = [stages[stage][k] for stages in self.values.values()]
         return sum(recalls) / len(recalls)
+
+    @property
+    def mean_match_accuracy(self) -> float | None:
+        """Mean over the sets that have one."""
+        return sum(self.match_accuracy.values()) / len(self.match_accuracy) if self.match_accuracy else None
 
     def key(self, monitor: Monitored) -> tuple[float, float]:
         """What a better model has more of: R@1, then R@5."""
@@ -42,12 +51,13 @@ class ValidationScores:
             for stage, recalls in stages.items()
             for k, value in recalls.items()
         }
+        flat |= {f"val/{name}/match_accuracy": value for name, value in self.match_accuracy.items()}
         stages = next(iter(self.values.values()))
         return flat | {f"val/{stage}_r@{k}": self.mean(stage, k) for stage in stages for k in stages[stage]}
 
 
 def check_validation_sets(datasets: Sequence[PlaceDataset]) -> None:
-    """``ConfigError`` for a set without ground truth, of a name used twice, or whose folder says that it is a test set."""
+    """``ConfigError`` for a set without ground truth, a name used twice, or a folder that says it is a test set."""
     names = [dataset.name for dataset in datasets]
     for dataset in datasets:
         if dataset.positives is None:
@@ -69,9 +79,11 @@ def validate(
     options: ValidationOptions,
     matching: RerankOptions,
 ) -> ValidationScores:
-    """Recalls of both stages on each set; maps and results are written under ``folder`` and replaced by the next call."""
+    """Recalls of both stages on each set; maps and results are written under ``folder``, over the last ones."""
+    results = {d.name: _evaluate(model, d, folder / d.name, options, matching) for d in datasets}
     return ValidationScores(
-        {d.name: _recalls(_evaluate(model, d, folder / d.name, options, matching)) for d in datasets}
+        {name: _recalls(result) for name, result in results.items()},
+        {name: 100 * r.match_accuracy for name, r in results.items() if r.match_accuracy is not None},
     )
 
 

@@ -37,7 +37,7 @@ def names(group: str) -> list[str]:
 
 
 def test_no_yaml_is_left_out() -> None:
-    known = {"model", "data", "matching", "loss", "augmentation", "experiment"}
+    known = {"model", "data", "matching", "loss", "ablation", "augmentation", "experiment"}
     assert {path.parent.name for path in CONF.glob("*/*.yaml")} == known
     assert {path.stem for path in CONF.glob("*.yaml")} == {verb.options or name for name, verb in VERBS.items()}
 
@@ -71,6 +71,18 @@ def test_loss(name: str) -> None:
     assert losses == {"official": OFFICIAL_LOSSES, "fol": FOL_LOSSES}[name]
     with pytest.raises(ConfigError, match=r"loss\.no_such_key"):
         resolve("train", [f"loss={name}", "loss.no_such_key=1"], {})
+
+
+@pytest.mark.parametrize("name", names("ablation"))
+@pytest.mark.parametrize("form", ["official", "fol"])
+def test_ablation_switches_off_what_it_says(name: str, form: str) -> None:
+    _, full, _ = read_options(resolve("train", [f"loss={form}"], {}))
+    _, losses, _ = read_options(resolve("train", [f"loss={form}", f"ablation={name}"], {}))
+    off = {term for term, weight in losses.weights.items() if not weight}
+    local = set(full.weights) - {"multi_similarity"}
+    expected = {"full": set(), "global_only": local}.get(name, {name.removeprefix("no_")})
+    assert off == expected
+    assert {t: w for t, w in losses.weights.items() if w} == {t: w for t, w in full.weights.items() if t not in off}
 
 
 @pytest.mark.parametrize("name", names("augmentation"))

@@ -72,7 +72,7 @@ def test_sweep_runs_every_combination_and_keeps_finished_ones(
     words = train_words(cities, tmp_path, "loop.steps=1", "loss.alignment=0,0.01", "seed=1,2")
     assert main(["sweep", *words]) == 0
     table = (tmp_path / "sweep.csv").read_text().splitlines()
-    assert table[0] == "loss.alignment,seed,global R@1,re-ranked R@1,re-ranked R@5"
+    assert table[0] == "loss.alignment,seed,global R@1,re-ranked R@1,re-ranked R@5,match accuracy"
     assert [row.split(",")[:2] for row in table[1:]] == [
         ['"0"', '"1"'],
         ['"0"', '"2"'],

@@ -78,8 +78,8 @@ class TrainingPlaces:
 def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
     """One set of several; names of places and groups begin with the name of their set, and stay apart.
 
-    Coordinates keep their frames: places of different sets are never near each other. A set may be given several times to
-    be seen more often; its places are no negatives of themselves. Raises ``DataError`` for none.
+    Coordinates keep their frames: places of different sets are never near each other. A set may be given several times
+    to be seen more often; its places are no negatives of themselves. Raises ``DataError`` for none.
     """
     if not sets:
         raise DataError("no training set was given: name at least one folder")
