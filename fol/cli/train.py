@@ -12,6 +12,7 @@ from fol.cli.configuration import plain
 from fol.cli.console import note, progress_bar, say
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.objects import build
+from fol.cli.training_display import training_display
 from fol.data import PlaceDataset, read_dataset
 from fol.data.training import (
     AugmentationOptions,
@@ -28,14 +29,14 @@ from fol.losses import FoLLossOptions
 from fol.models import PlaceModel
 from fol.models.dinov2_weights import load_dinov2
 from fol.training import (
+    CsvHistory,
     TrainingOptions,
-    TrainingProgress,
     TrainingResult,
     TrainingSetup,
-    ValidationScores,
     build_loggers,
     train,
 )
+from fol.visualization import draw_training
 
 #: Settings that do not change what is learned: they may differ when a run is resumed.
 _FREE = ("out", "logger", "wandb_project", "wandb_online", "guard", "synthetic_folder", "experiment")
@@ -83,16 +84,22 @@ def train_configured(config: DictConfig) -> TrainingResult:
     for dataset in setup.validation:
         note(f"validation {dataset.summary}")
     values = plain(config)
-    return train(
-        setup,
-        Path(config.out),
-        config={**values, "trained_on": places.name.split(" + ")},
-        loggers=lambda folder: build_loggers(
-            config.logger, folder, values, project=config.wandb_project, online=config.wandb_online
-        ),
-        watch=_show_progress,
-        validated=_show_validation,
+    out = Path(config.out)
+    with training_display() as display:
+        result = train(
+            setup,
+            out,
+            config={**values, "trained_on": places.name.split(" + ")},
+            loggers=lambda folder: build_loggers(
+                config.logger, folder, values, project=config.wandb_project, online=config.wandb_online
+            ),
+            watch=display.progress,
+            validated=display.validation,
+        )
+    draw_training(
+        out / "learning_curve.png", CsvHistory(out / "metrics.csv").rows, title=f"{model.name}, {places.name}"
     )
+    return result
 
 
 def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
@@ -186,19 +193,3 @@ def _identity(values: dict[str, Any]) -> dict[str, Any]:
     for group, names in _FREE_INNER:
         kept[group] = {key: value for key, value in kept[group].items() if key not in names}
     return kept
-
-
-def _show_progress(progress: TrainingProgress) -> None:
-    losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
-    minutes, seconds = divmod(round(progress.seconds_left), 60)
-    note(
-        f"{progress.done}/{progress.total} (epoch {progress.epoch:.1f})  {losses}  "
-        f"{progress.images_per_second:.1f} images/s  {minutes}:{seconds:02d} left"
-    )
-
-
-def _show_validation(done: int, scores: ValidationScores) -> None:
-    note(
-        f"validation after {done} batches: R@1 {scores.mean('global', 1):.1f} by retrieval, "
-        f"{scores.mean('reranked', 1):.1f} after re-ranking"
-    )

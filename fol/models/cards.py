@@ -53,7 +53,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where weights are published: a file of a Hugging Face repository, or a plain URL.
+    """Where weights are: a file of a Hugging Face repository, a plain URL, or ``packaged`` with this library.
 
     ``sha256`` is None while it is not known; then the file is checked by its tensors' names and shapes alone.
     """
@@ -62,10 +62,13 @@ class WeightSource:
     repo: str | None = None
     url: str | None = None
     sha256: str | None = None
+    packaged: bool = False
 
     @property
     def origin(self) -> str:
         """For people: where to find the file."""
+        if self.packaged:
+            return f"{self.filename}, which comes with fol"
         return f"{self.filename} of the Hugging Face repository {self.repo}" if self.repo else f"{self.url}"
 
 

@@ -10,6 +10,9 @@ from urllib.error import URLError
 from fol.errors import DownloadError
 from fol.models.cards import WeightSource
 
+#: Weights that come with the library.
+PACKAGED = Path(__file__).parent / "packaged"
+
 
 def weights_folder() -> Path:
     """Where weights are kept and looked for first: ``$FOL_HOME/weights``, by default ``~/.cache/fol/weights``."""
@@ -22,7 +25,7 @@ def find_weights(source: WeightSource) -> Path:
 
     Raises ``DownloadError`` that says how to place the file by hand, or that names a checksum that does not fit.
     """
-    placed = weights_folder() / source.filename
+    placed = (PACKAGED if source.packaged else weights_folder()) / source.filename
     path = placed if placed.is_file() else _download(source, placed)
     if source.sha256 is not None and (found := _sha256(path)) != source.sha256:
         raise DownloadError(

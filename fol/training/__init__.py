@@ -1,7 +1,8 @@
 """Training: places and losses to weights, in runs that resume exactly (Lightning).
 
 For the rest of the library: ``train`` runs a ``TrainingSetup`` and gives a ``TrainingResult``; the ``*Options`` are its
-settings; ``build_loggers`` makes loggers by name; ``TrainingProgress`` is what a watcher is told.
+settings; ``build_loggers`` makes loggers by name, ``CsvHistory`` reads ``metrics.csv``; ``TrainingProgress`` is what a
+watcher is told.
 """
 
 try:
@@ -12,6 +13,7 @@ except ImportError as error:
 
     raise ConfigError(f"training needs the package {error.name}: pip install 'fol[train]'") from error
 
+from fol.training.history import CsvHistory
 from fol.training.loggers import build_loggers
 from fol.training.options import (
     GuardOptions,
@@ -26,6 +28,7 @@ from fol.training.run import TrainingResult, TrainingSetup, train
 from fol.training.validation import ValidationScores
 
 __all__ = [
+    "CsvHistory",
     "GuardOptions",
     "LoopOptions",
     "OptimizerOptions",

@@ -76,7 +76,8 @@ class GuardOptions:
     """When a run is stopped because it learns nothing any more.
 
     ``min_spread``: standard deviation of descriptors over a batch, relative to that of random unit vectors, below
-    which all photos have the same descriptor, for ``patience`` batches in a row. ``max_recall_drop``: points of monitored R@1 below the best; None does not look.
+    which all photos have the same descriptor, for ``patience`` batches in a row. ``max_recall_drop``: points of
+    monitored R@1 below the best; None does not look.
     """
 
     min_spread: float = 0.02
