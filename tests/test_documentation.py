@@ -102,10 +102,12 @@ def test_commands_with_published_weights(after_demo: Path, official_state: Calla
 
 
 @pytest.mark.parametrize("document", sorted((REPOSITORY / "docs").glob("*.md")), ids=lambda p: p.stem)
-def test_python_examples_of_the_documents_run(document: Path, after_demo: Path):
+def test_examples_of_the_documents_run(document: Path, after_demo: Path):
     for kind, body in blocks(document):
         if kind == "python":
             run(f"{sys.executable} - <<'EOF'\n{body}\nEOF", after_demo)
+        for command in commands(body) if kind == "bash" else []:
+            run(command, after_demo)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
@@ -20,6 +21,11 @@ def world_size() -> int:
 def rank() -> int:
     """Number of this process among the ranks."""
     return torch.distributed.get_rank() if _initialised() else 0
+
+
+def launched_rank() -> int:
+    """Number that torchrun or Lightning started this process with; known before there is a process group."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0)
 
 
 def gather_batch(value: T) -> T:

@@ -8,7 +8,7 @@ import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from fol.losses import FoLLossOptions
 from fol.models import PlaceModel
 from fol.reranking import RerankOptions
 from fol.training.batches import RunLength, TrainingBatches
+from fol.training.distributed import launched_rank
 from fol.training.guards import Guard
 from fol.training.history import CsvHistory
 from fol.training.keeper import BEST, FINAL, LAST, RunKeeper, save_weights
@@ -97,9 +98,11 @@ def train(
     if not length.total:
         raise ConfigError("the training set gives no batch: lower data.places_per_batch")
     out.mkdir(parents=True, exist_ok=True)
-    with writer_lock(out):
+    first = launched_rank() == 0  # of several processes one owns the folder
+    with writer_lock(out) if first else nullcontext():
         _check_identity(out, setup.identity)
-        write_atomically(out / CONFIG, _description(setup, config))
+        if first:
+            write_atomically(out / CONFIG, _description(setup, config))
         batches = TrainingBatches(setup.images, setup.sampler, length, setup.workers)
         steps = -(-length.total // options.loop.accumulate)
         module = PlaceTraining(
@@ -112,7 +115,7 @@ def train(
         checkpoint = _last_checkpoint(out)
         done = 0 if checkpoint is None else int(checkpoint[1])
         for logger in chosen:
-            if isinstance(logger, CsvHistory):
+            if isinstance(logger, CsvHistory) and first:
                 logger.forget_after(done)
         if done < length.total:
             with _quiet():
@@ -122,7 +125,7 @@ def train(
         else:
             _restore(checkpoint, module, keeper)
         finished = done >= length.total
-        if finished:
+        if finished and first:
             save_weights(module, out / FINAL, dict(config or {}))
     return TrainingResult(
         folder=out,
