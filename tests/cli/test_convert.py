@@ -21,6 +21,17 @@ def test_convert_then_load(official_tiny: Path, tmp_path, capsys):
     assert main(["convert", str(official_tiny), str(target), "model.heads=4", "overwrite=true"]) == 0
 
 
+def test_half_precision_halves_the_file_and_rounds_the_weights(official_tiny: Path, tmp_path, capsys):
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    assert main(["convert", str(official_tiny), str(whole), "model.heads=4"]) == 0
+    assert main(["convert", str(official_tiny), str(half), "model.heads=4", "half=true"]) == 0
+    assert half.stat().st_size < 0.55 * whole.stat().st_size
+    exact, rounded = fol.load_model(whole), fol.load_model(half)
+    assert rounded.fingerprint[:12] in capsys.readouterr().out
+    for name, tensor in exact.network.state_dict().items():
+        assert rounded.network.state_dict()[name].equal(tensor.half().float())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
