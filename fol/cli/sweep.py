@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
+import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
-from rich.table import Table
 
 from fol.cli.configuration import resolve
 from fol.cli.console import note, out, say
 from fol.cli.train import train_configured
 from fol.errors import ConfigError, TrainingStopped
 from fol.files import write_atomically
-from fol.training import TrainingResult, ValidationScores
+from fol.training import ValidationScores
 
 #: What a sweep prints and writes of the best validation of each run.
 _COLUMNS: Mapping[str, Callable[[ValidationScores], float | None]] = {
@@ -27,29 +29,39 @@ _COLUMNS: Mapping[str, Callable[[ValidationScores], float | None]] = {
 }
 
 
+@dataclass(frozen=True)
+class Row:
+    """One run: the values that were ``chosen`` for it, and its figures (None: it was stopped)."""
+
+    chosen: Mapping[str, str]
+    values: Sequence[float | None] | None
+
+
 def run(words: Sequence[str]) -> None:
     """Run every combination of ``key=a,b`` words, each in a folder of its own below ``out``; finished ones are kept.
 
-    A run that is stopped by its guard is reported and the sweep goes on. Written: ``sweep.csv`` below ``out``.
+    A run that its guard stops is reported and the sweep goes on. Written below ``out``: ``sweep.csv`` with a row
+    per run, ``sweep.md`` with the mean and the standard deviation over the seeds.
     """
     fixed, varied = split_sweep(words)
     if not varied:
         raise ConfigError("nothing to sweep over: give some key several values, such as seed=0,1,2")
     root = Path(str(resolve("train", fixed, {}).out))
     combinations = [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
-    rows: list[tuple[dict[str, str], TrainingResult | str]] = []
+    rows: list[Row] = []
     for number, chosen in enumerate(combinations):
         name = ",".join(f"{key}={value}" for key, value in chosen.items())
         note(f"run {number + 1} of {len(combinations)}: {name}")
         config: DictConfig = resolve("train", [*fixed, *(f"{k}={v}" for k, v in chosen.items())], {})
         config.out = str(root / name.replace("/", "_"))
         try:
-            rows.append((chosen, train_configured(config)))
+            rows.append(Row(chosen, _values(train_configured(config).scores)))
         except TrainingStopped as error:
             note(f"stopped: {error}")
-            rows.append((chosen, str(error)))
-        _write(root / "sweep.csv", list(varied), rows)
-    out.print(_table(list(varied), rows))
+            rows.append(Row(chosen, None))
+        write_atomically(root / "sweep.csv", _csv(rows).encode())
+        write_atomically(root / "sweep.md", markdown(rows).encode())
+    out.print(markdown(rows), markup=False)
     say(f"results: {root / 'sweep.csv'}")
 
 
@@ -68,24 +80,36 @@ def split_sweep(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     return fixed, varied
 
 
-def _values(outcome: TrainingResult | str) -> list[str]:
-    if isinstance(outcome, str):
-        return ["stopped"] + [""] * (len(_COLUMNS) - 1)
-    if outcome.scores is None:
-        return [""] * len(_COLUMNS)
-    values = [column(outcome.scores) for column in _COLUMNS.values()]
-    return ["" if value is None else f"{value:.1f}" for value in values]
+def _values(scores: ValidationScores | None) -> list[float | None]:
+    return [None if scores is None else column(scores) for column in _COLUMNS.values()]
 
 
-def _write(path: Path, keys: list[str], rows: Sequence[tuple[Mapping[str, Any], TrainingResult | str]]) -> None:
-    lines = [",".join([*keys, *_COLUMNS])]
-    lines += [",".join([*(f'"{chosen[key]}"' for key in keys), *_values(outcome)]) for chosen, outcome in rows]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, ("\n".join(lines) + "\n").encode())
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*rows[0].chosen, *_COLUMNS])
+    for row in rows:
+        values = ["stopped"] * len(_COLUMNS) if row.values is None else row.values
+        writer.writerow([*row.chosen.values(), *(f"{v:.2f}" if isinstance(v, float) else v for v in values)])
+    return text.getvalue()
 
 
-def _table(keys: list[str], rows: Sequence[tuple[Mapping[str, Any], TrainingResult | str]]) -> Table:
-    table = Table(*keys, *_COLUMNS)
-    for chosen, outcome in rows:
-        table.add_row(*(str(chosen[key]) for key in keys), *_values(outcome))
-    return table
+def markdown(rows: Sequence[Row]) -> str:
+    """A table of all combinations; those that differ in their seed alone are one line, mean ± standard deviation."""
+    keys = [key for key in rows[0].chosen if key != "seed"]
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.chosen[key] for key in keys), []).append(row)
+    lines = [f"| {' | '.join([*keys, 'runs', *_COLUMNS])} |", "|" + "---|" * (len(keys) + 1 + len(_COLUMNS))]
+    for chosen, members in groups.items():
+        columns = [_spread([m.values[i] for m in members if m.values is not None]) for i in range(len(_COLUMNS))]
+        lines.append(f"| {' | '.join([*chosen, str(len(members)), *columns])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    mean = statistics.fmean(known)
+    return f"{mean:.1f} ± {statistics.stdev(known):.1f}" if len(known) > 1 else f"{mean:.1f}"
