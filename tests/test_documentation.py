@@ -84,7 +84,7 @@ def test_the_readme_runs_as_it_stands(after_demo: Path):
                 run(command, after_demo)
                 ran += 1
     assert ran >= 8
-    for folder in ("fol", "official"):
+    for folder in ("nano", "untrained", "smoke-on-city"):
         assert (after_demo / "runs" / folder / "results.json").is_file()
 
 

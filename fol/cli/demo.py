@@ -26,7 +26,7 @@ def run(config: DictConfig) -> None:
     dataset = read_dataset(city)
     note(f"{dataset.name}: {dataset.summary}")
     model = load_configured_model(config.model)
-    trained = "untrained weights" if model.card.weights is None else model.card.weights.filename
+    trained = "untrained weights" if model.card.weights is None else model.card.weights.origin
     note(f"model {model.name} ({trained}), preset {model.preset}")
 
     with progress_bar("indexing") as progress:

@@ -167,6 +167,17 @@ CARDS: dict[str, ModelCard] = {
             licence_weights="not verified: see the GitHub repository serizba/salad",
             trained_on="GSV-Cities, from DINOv2 (LVD-142M)",
         ),
+        ModelCard(
+            name="fol_nano",
+            architecture=NANO,
+            preprocessing=Preprocessing((182, 182)),
+            preset="fol",
+            summary="FoL on a small transformer, trained here from scratch on a CPU: the model of the demo",
+            weights=WeightSource("fol_nano.safetensors", packaged=True, sha256=None),
+            licence_weights="MIT",
+            trained_on="procedural cities (fol city), and ie_tower_train: JSebastianIEU/ie-tower-visual-place-recognition, "
+            "MIT, 2026 Juan Sebastian Pena",
+        ),
         _untrained("tiny", 224),
         _untrained("nano", 224),
         _untrained("vits14"),

@@ -90,7 +90,6 @@ def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
         seen[s.name] += 1
         names.append(s.name if counts[s.name] == 1 else f"{s.name} ({seen[s.name]})")
     offsets = np.cumsum([0, *(len(s.places) for s in sets)])
-    shared = _same_photos(sets, offsets)
     positions, frames, frame = [], [], 0
     for s in sets:
         positions.append(np.full((len(s.places), 2), np.nan) if s.positions is None else s.positions)
@@ -104,21 +103,26 @@ def merge_places(sets: Sequence[TrainingPlaces]) -> TrainingPlaces:
         tuple(f"{n}/{place}" for s, n in zip(sets, names, strict=True) for place in s.places),
         tuple(f"{n}/{group}" if group else n for s, n in zip(sets, names, strict=True) for group in s.groups),
         np.concatenate(positions) if any(s.positions is not None for s in sets) else None,
-        np.concatenate([*(s.overlapping + k for s, k in zip(sets, offsets, strict=False)), shared]).reshape(-1, 2),
+        _overlapping(sets, offsets),
         np.concatenate(frames),
         np.repeat(np.arange(len(sets)), [len(s.places) for s in sets]).astype(np.int64),
     )
 
 
-def _same_photos(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Pairs ``[M, 2]`` of places of different sets that have a photo in common."""
+def _overlapping(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sets' own pairs ``[M, 2]``, those of places with a photo in common, and those that follow from both."""
+    own = [s.overlapping + offset for s, offset in zip(sets, offsets, strict=False)]
+    neighbours: dict[int, list[int]] = {}
+    for a, b in np.concatenate(own).tolist():
+        neighbours.setdefault(a, []).append(b)
+        neighbours.setdefault(b, []).append(a)
     owner: dict[Path, int] = {}
-    pairs = set()
+    shared: set[tuple[int, int]] = set()
     for s, offset in zip(sets, offsets, strict=False):
         for image, place in zip(s.images, (s.place_of_image + offset).tolist(), strict=True):
             if (first := owner.setdefault(image, place)) < offset:
-                pairs.add((first, place))
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+                shared |= {(first, place)} | {(other, place) for other in neighbours.get(first, ()) if other < offset}
+    return np.concatenate([*own, np.array(sorted(shared), np.int64).reshape(-1, 2)]).reshape(-1, 2)
 
 
 def split_places(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fol.data.training import PlaceBatchSampler, TrainingPlaces
+from fol.data.training import PlaceBatchSampler, TrainingPlaces, merge_places
 from fol.errors import ConfigError
 
 
@@ -176,3 +176,12 @@ def test_wrong_options() -> None:
             PlaceBatchSampler(make([2, 2]), **{"places_per_batch": 2, "images_per_place": 2, **options})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="rank 2 of 2"):
         PlaceBatchSampler(make([2, 2]), 2, 2).batches(0, 2, 2)
+
+
+def test_batches_of_one_set() -> None:
+    first, second = make([2] * 8), make([2] * 12)
+    merged = merge_places([first, second])
+    found = PlaceBatchSampler(merged, 4, 2, hard="set", seed=1).place_batches(0)
+    assert sorted(place for batch in found for place in batch.tolist()) == list(range(20))
+    assert sorted({place < 8 for place in batch.tolist()} == {True} for batch in found) == [False] * 3 + [True] * 2
+    assert all(len({place < 8 for place in batch.tolist()}) == 1 for batch in found)

@@ -57,7 +57,10 @@ def test_merge() -> None:
     assert both.places == ("a/p0", "a/p1", "b (1)/p0", "b (1)/p1", "b (2)/p0", "b (2)/p1")
     assert both.groups == ("a/x", "a", "b (1)", "b (1)", "b (2)", "b (2)")
     assert both.place_of_image.tolist() == [0, 0, 1, 2, 3, 3, 4, 5, 5]
-    assert both.overlapping.tolist() == [[0, 1], [3, 2], [5, 4]]
+    # b is there twice: each of its places with itself, and with what its other self overlaps
+    assert both.overlapping.tolist() == [[0, 1], [3, 2], [5, 4], [2, 4], [2, 5], [3, 4], [3, 5]]
+    assert both.sets is not None and both.sets.tolist() == [0, 0, 1, 1, 2, 2]
+    assert not never_negative(both, np.array([0, 3]))[0, 1]
     assert both.positions is not None and np.isnan(both.positions).all(axis=1).tolist() == [False] * 2 + [True] * 4
     assert both.frames is not None and both.frames.tolist() == [0, 0, 1, 1, 2, 2]
     with pytest.raises(DataError, match="no training set"):
