@@ -51,7 +51,9 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
             except ConfigError:
                 continue
         raise ConfigError(f"{path}={value!r}: that is not {_shown(kind)}")
-    if origin is tuple and isinstance(value, list | tuple):
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{path}={value!r}: that is not a list; write {path}=[...]")
         if arguments[-1] is not Ellipsis and len(arguments) != len(value):
             raise ConfigError(f"{path}={value!r}: give {len(arguments)} values")
         inner = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
@@ -64,7 +66,14 @@ def _convert(value: Any, kind: Any, path: str) -> Any:
 
 
 def _shown(kind: Any) -> str:
-    names = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "NoneType": "null"}
+    names = {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "str": "text",
+        "tuple": "a list",
+        "NoneType": "null",
+    }
     if get_origin(kind) in (Union, types.UnionType):
         return " or ".join(_shown(argument) for argument in get_args(kind))
     return names.get(getattr(kind, "__name__", ""), str(kind))

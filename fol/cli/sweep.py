@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from fol.cli.configuration import resolve
@@ -71,7 +72,10 @@ def split_sweep(words: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     varied: dict[str, list[str]] = {}
     for word in words:
         pair = word.removeprefix("--") if word.startswith("--") and "=" in word else word
-        override = OverridesParser.create().parse_override(pair) if "=" in pair else None
+        try:
+            override = OverridesParser.create().parse_override(pair) if "=" in pair else None
+        except HydraException:  # a path that the grammar does not know, or a mistake that the run will name
+            override = None
         if override is not None and override.is_sweep_override():
             key = override.get_key_element()
             varied[key] = [str(value) for value in override.sweep_string_iterator()]

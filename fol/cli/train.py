@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from fol.cli.console import note, progress_bar, say
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.objects import build
 from fol.cli.training_display import training_display
+from fol.cli.training_settings import BatchSettings, PlacesSettings, SyntheticSet, ValidationSets
 from fol.data import PlaceDataset, read_dataset
 from fol.data.training import (
     AugmentationOptions,
@@ -36,6 +37,7 @@ from fol.training import (
     build_loggers,
     train,
 )
+from fol.training.distributed import launched_rank
 from fol.visualization import draw_training
 
 #: Settings that do not change what is learned: they may differ when a run is resumed.
@@ -45,17 +47,6 @@ _FREE_INNER = (
     ("batch", ("cache", "workers")),
     ("model", ("device", "attention")),
 )
-
-
-@dataclass(frozen=True)
-class SyntheticSet:
-    """A procedural city to make: its difficulty ``level``, number of ``places``, ``seed`` and side of its photos."""
-
-    level: str
-    places: int | None = None
-    seed: int = 0
-    size: int = 224
-    views: int | None = None
 
 
 def run(config: DictConfig) -> None:
@@ -84,6 +75,7 @@ def train_configured(config: DictConfig) -> TrainingResult:
     for dataset in setup.validation:
         note(f"validation {dataset.summary}")
     values = plain(config)
+    names = [config.logger] if isinstance(config.logger, str) else list(config.logger or ())
     out = Path(config.out)
     with training_display() as display:
         result = train(
@@ -91,41 +83,45 @@ def train_configured(config: DictConfig) -> TrainingResult:
             out,
             config={**values, "trained_on": places.name.split(" + ")},
             loggers=lambda folder: build_loggers(
-                config.logger, folder, values, project=config.wandb_project, online=config.wandb_online
+                names, folder, values, project=config.wandb_project, online=config.wandb_online
             ),
             watch=display.progress,
             validated=display.validation,
         )
-    draw_training(
-        out / "learning_curve.png", CsvHistory(out / "metrics.csv").rows, title=f"{model.name}, {places.name}"
-    )
+    if launched_rank() == 0:
+        draw_training(
+            out / "learning_curve.png", CsvHistory(out / "metrics.csv").rows, title=f"{model.name}, {places.name}"
+        )
     return result
 
 
 def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     """All parts of the run: data read and split, photos resized, options checked."""
     values, (options, losses, augmentation) = plain(config), read_options(config)
-    if values["trainable_blocks"] is not None:
-        model = model.with_trainable_blocks(values["trainable_blocks"])
+    if (blocks := values["trainable_blocks"]) is not None:
+        if not isinstance(blocks, int):
+            raise ConfigError(f"trainable_blocks={blocks!r}: that is not a whole number or null")
+        model = model.with_trainable_blocks(blocks)
     folder = Path(config.synthetic_folder)
-    places, validation = _training_places(values["places"], folder, int(config.seed))
-    validation += [read_dataset(path, radius=config.val.radius) for path in values["val"]["folders"]]
-    for item in values["val"]["synthetic"]:
-        validation.append(read_dataset(_city(build(SyntheticSet, item, "val.synthetic"), "val", folder)))
-    batch = values["batch"]
-    images = PlaceImages(places, model.card.preprocessing, cache=batch["cache"], on_error=batch["on_error"])
-    if batch["cache"]:
+    sets, batch = build(ValidationSets, values["val"], "val"), build(BatchSettings, values["batch"], "batch")
+    if batch.workers < 0:
+        raise ConfigError(f"batch.workers={batch.workers}: it must be at least 0")
+    places, validation = _training_places(build(PlacesSettings, values["places"], "places"), folder, options.seed)
+    validation += [read_dataset(path, radius=sets.radius) for path in sets.folders]
+    validation += [read_dataset(_city(city, "val", folder)) for city in sets.synthetic]
+    images = PlaceImages(places, model.card.preprocessing, cache=batch.cache, on_error=batch.on_error)
+    if batch.cache:
         with progress_bar("reading photos") as progress:
             images.fill(progress)
     sampler = PlaceBatchSampler(
         places,
-        batch["places"],
-        batch["images_per_place"],
+        batch.places,
+        batch.images_per_place,
         seed=options.seed,
-        hard=batch["hard"],
-        choice=batch["choice"],
-        drop_last=batch["drop_last"],
-        short=batch["short"],
+        hard=batch.hard,
+        choice=batch.choice,
+        drop_last=batch.drop_last,
+        short=batch.short,
     )
     return TrainingSetup(
         model=model,
@@ -136,7 +132,7 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         options=options,
         augmentation=augmentation,
         matching=rerank_settings(config.matching)[1],
-        workers=batch["workers"],
+        workers=batch.workers,
         identity=_identity(values),
     )
 
@@ -153,26 +149,26 @@ def read_options(config: DictConfig) -> tuple[TrainingOptions, FoLLossOptions, A
     return options, losses, augmentation
 
 
-def _training_places(values: dict[str, Any], folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:
+def _training_places(settings: PlacesSettings, folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:
     """The places to learn from, and a data set of those held out of each folder."""
     sets: list[TrainingPlaces] = []
     held_out: list[PlaceDataset] = []
-    for root in values["folders"]:
+    for root in settings.folders:
         places = read_training_places(
             root,
-            format=values["format"],
-            min_images=values["min_images"],
-            cities=values["cities"],
-            group=values["group"],
+            format=settings.format,
+            min_images=settings.min_images,
+            cities=settings.cities,
+            group=settings.group,
         )
-        if values["held_out"]:
-            places, kept = split_places(places, values["held_out"], seed=seed, by=values["held_out_by"])
-            if values["folders"].index(root) == len(sets):  # a folder may be given again, to be seen more often
+        if settings.held_out:
+            places, kept = split_places(places, settings.held_out, seed=seed, by=settings.held_out_by)
+            if settings.folders.index(root) == len(sets):  # a folder may be given again, to be seen more often
                 held_out.append(held_out_dataset(kept))
         sets.append(places)
-    for item in values["synthetic"]:
-        city = _city(build(SyntheticSet, item, "places.synthetic"), "train", folder)
-        sets.append(read_training_places(city, format="csv", min_images=values["min_images"]))
+    for item in settings.synthetic:
+        city = _city(item, "train", folder)
+        sets.append(read_training_places(city, format="csv", min_images=settings.min_images))
     if not sets:
         raise ConfigError("nothing to learn from: give places.folders=[FOLDER] or experiment=smoke")
     return (merge_places(sets) if len(sets) > 1 else sets[0]), held_out

@@ -49,6 +49,7 @@ def test_values_become_the_dataclass() -> None:
         ({"count": "many"}, r"top\.count='many': that is not a whole number"),
         ({"count": True}, r"top\.count=True: that is not a whole number"),
         ({"count": 1, "mode": "c"}, r"top\.mode='c' is unknown; choose one of a, b"),
+        ({"count": 1, "names": "x"}, r"top\.names='x': that is not a list; write top\.names=\[\.\.\.\]"),
         ({"count": 1, "limit": 1.5}, r"top\.limit=1\.5: that is not a whole number or null"),
         ({"count": 1, "inner": {"pair": [1, 2, 3]}}, r"top\.inner\.pair=\[1, 2, 3\]: give 2 values"),
     ],

@@ -100,9 +100,9 @@ def test_seeds_are_one_line_with_their_spread() -> None:
 
 def test_words_with_several_values_are_swept() -> None:
     fixed, varied = split_sweep(
-        ["experiment=smoke", "seed=0,1", "--loss.alignment=0,0.5", "batch.places=range(4,6)", "a=[1,2]"]
+        ["experiment=smoke", "seed=0,1", "--loss.alignment=0,0.5", "batch.places=range(4,6)", "a=[1,2]", "out=a (b"]
     )
-    assert fixed == ["experiment=smoke", "a=[1,2]"]
+    assert fixed == ["experiment=smoke", "a=[1,2]", "out=a (b"]
     assert varied == {"seed": ["0", "1"], "loss.alignment": ["0", "0.5"], "batch.places": ["4", "5"]}
 
 
@@ -114,6 +114,9 @@ def test_words_with_several_values_are_swept() -> None:
         (["places.folders=[nowhere]"], "nowhere"),
         (["experiment=smoke", "trainable_blocks=7"], "trainable_blocks=7: fol_tiny_untrained has 6 blocks"),
         (["experiment=smoke", "loop.epochs=0"], "loop.epochs=0: it must be at least 1"),
+        (["experiment=smoke", "loop.steps=-1"], "loop.steps=-1: it must be above 0"),
+        (["experiment=smoke", "places.folders=x"], "places.folders='x': that is not a list"),
+        (["experiment=smoke", "batch.places=few"], "batch.places='few': that is not a whole number"),
         (["experiment=smoke", "loss.contrst=1"], "loss.contrst"),
         (["experiment=smoke", "model=hog"], "hog is a baseline without a network"),
         (["experiment=smoke", "backbone_weights=nowhere.pth"], "nowhere.pth: no such file"),
