@@ -73,7 +73,7 @@ class ContrastOptions:
 class PseudoCorrespondenceOptions:
     """Pairs of patches of two images of a place that seem to show the same thing.
 
-    The official form has its own numbers (``fol/losses/pseudo_correspondence.py``); these are of the ``fol`` form.
+    The official form has its own numbers (``official_pseudo_correspondence.py``); these are of the ``fol`` form.
     """
 
     #: A match must be this much more similar than the runner-up outside its neighbourhood.

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fol.data.training import PlaceBatchSampler, PlaceImages
+from fol.errors import ConfigError
 from fol.training.distributed import rank, world_size
 
 
@@ -106,5 +107,11 @@ class TrainingBatches(lightning.LightningDataModule):
         return {"done": self.done, "per_epoch": self.length.per_epoch, "seed": self.sampler.seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where ``state`` was taken."""
+        """Go on where ``state`` was taken; ``ConfigError`` when its batches were others."""
+        for name, now in (("per_epoch", self.length.per_epoch), ("seed", self.sampler.seed)):
+            if state[name] != now:
+                raise ConfigError(
+                    f"the run that is to go on had {name}={state[name]} in its batches, now it is {now}: the training "
+                    "photos or settings have changed; train in another folder"
+                )
         self.done = int(state["done"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,8 @@ from typing import Any
 import lightning
 
 from fol.data import PlaceDataset
-from fol.errors import CheckpointError
+from fol.errors import CheckpointError, FolError
+from fol.files import sync_directory
 from fol.models.checkpoints import save_safetensors
 from fol.reranking import RerankOptions
 from fol.training.batches import TrainingBatches
@@ -45,6 +47,7 @@ class RunKeeper(lightning.Callback):
         self.best: ValidationScores | None = None
         self.history: list[tuple[int, ValidationScores]] = []
         self.started = time.monotonic()
+        self._save_is_due = False
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -56,13 +59,15 @@ class RunKeeper(lightning.Callback):
         epoch_ends = batches.done % length.per_epoch == 0 or batches.done == length.total
         if epoch_ends and self._is_due(batches.epoch, batches.done == length.total):
             self._validate(trainer, module, batches.done)
-        limit = self.options.loop.max_minutes
-        out_of_time = limit is not None and time.monotonic() - self.started > 60 * limit
+        self._save_is_due |= epoch_ends or batches.done % self.options.loop.checkpoint_every == 0
         # Between optimiser steps alone: gradients that are being accumulated are not part of a checkpoint.
-        whole = batches.done % self.options.loop.accumulate == 0 or batches.done == length.total
-        if whole and (epoch_ends or out_of_time or batches.done % self.options.loop.checkpoint_every == 0):
+        if batches.done % self.options.loop.accumulate and batches.done != length.total:
+            return
+        out_of_time = self._is_out_of_time(trainer)
+        if self._save_is_due or out_of_time:
             self._save(trainer)
-        if whole and out_of_time:
+            self._save_is_due = False
+        if out_of_time:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,33 +82,55 @@ class RunKeeper(lightning.Callback):
         self.best = None if state_dict["best"] is None else ValidationScores(**state_dict["best"])
         self.history = [(step, ValidationScores(**values)) for step, values in state_dict["history"]]
 
+    def _is_out_of_time(self, trainer: lightning.Trainer) -> bool:
+        limit = self.options.loop.max_minutes
+        if limit is None:
+            return False
+        # The clocks of the ranks differ, and all must save and stop after the same batch.
+        over = time.monotonic() - self.started > 60 * limit
+        return trainer.strategy.reduce_boolean_decision(over, all=False)
+
     def _is_due(self, epoch: int, finished: bool) -> bool:
         return bool(self.datasets) and (finished or epoch % self.options.validation.every_epochs == 0)
 
     def _validate(self, trainer: lightning.Trainer, module: lightning.LightningModule, step: int) -> None:
         assert isinstance(module, PlaceTraining)
+        failure: FolError | OSError | None = None
         if trainer.is_global_zero:
-            training = module.network.training
-            scores = validate(
-                module.model(), self.datasets, self.folder / "validation", self.options.validation, self.matching
-            )
-            module.network.train(training)
-            before, monitor = self.best, self.options.validation.monitor
-            if before is None or scores.key(monitor) > before.key(monitor):
-                self.best = scores
-                save_weights(module, self.folder / BEST, self.config)
-            self.history.append((step, scores))
-            for logger in trainer.loggers:
-                logger.log_metrics(scores.flat(), step=step)
-            if self.validated is not None:
-                self.validated(step, scores)
-            self.guard.check_recall(scores, before, monitor)
-        trainer.strategy.barrier("validation")
+            try:
+                self._validate_here(trainer, module, step)
+            except (FolError, OSError) as error:
+                failure = error
+        # The other ranks wait here; they must learn that the run is over.
+        failure = trainer.strategy.broadcast(failure)
+        if failure is not None:
+            raise failure
+
+    def _validate_here(self, trainer: lightning.Trainer, module: PlaceTraining, step: int) -> None:
+        training = module.network.training
+        scores = validate(
+            module.model(), self.datasets, self.folder / "validation", self.options.validation, self.matching
+        )
+        module.network.train(training)
+        before, monitor = self.best, self.options.validation.monitor
+        if before is None or scores.key(monitor) > before.key(monitor):
+            self.best = scores
+            save_weights(module, self.folder / BEST, self.config)
+        self.history.append((step, scores))
+        for logger in trainer.loggers:
+            logger.log_metrics(scores.flat(), step=step)
+        if self.validated is not None:
+            self.validated(step, scores)
+        self.guard.check_recall(scores, before, monitor)
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        trainer.save_checkpoint(self.folder / f".{LAST}.tmp")
+        temporary = self.folder / f".{LAST}.tmp"
+        trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            (self.folder / f".{LAST}.tmp").replace(self.folder / LAST)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(self.folder / LAST)
+            sync_directory(self.folder)
 
 
 def save_weights(module: PlaceTraining, path: Path, config: Mapping[str, Any]) -> None:

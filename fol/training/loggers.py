@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,15 @@ def build_loggers(
                 import wandb  # noqa: F401
                 from lightning.pytorch.loggers import WandbLogger
 
-                # The id is fixed so that a resumed run goes on in the same record.
+                # The id is fixed so that a resumed run goes on in the same record (offline: in a second folder of
+                # that id, which `wandb sync --append` adds to the first).
                 loggers.append(
                     WandbLogger(
-                        name=folder.name,
+                        name=folder.resolve().name,
                         save_dir=folder,
                         project=project,
                         offline=not online,
-                        id=folder.name,
+                        id=_record_id(folder),
                         config=dict(config),
                     )
                 )
@@ -51,3 +53,8 @@ def build_loggers(
         except ImportError as error:
             raise ConfigError(f"logger {name} is not installed: pip install 'fol[train]'") from error
     return loggers
+
+
+def _record_id(folder: Path) -> str:
+    """The same for a folder every time and another for every folder; wandb takes few characters in ids."""
+    return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]

@@ -55,10 +55,15 @@ class PlaceTraining(lightning.LightningModule):
         self.optimizer_steps = optimizer_steps
         self.last: LossTerms | None = None
         self.last_spread: Tensor = torch.ones(())
+        self._scale = 1.0
 
     def model(self) -> PlaceModel:
         """The network as it is now, as the rest of the library sees it (shared weights, a new fingerprint)."""
         return PlaceModel(self.card, self.network)
+
+    def on_train_start(self) -> None:
+        """Note the scale that the first step starts from: of a resumed run, the one that was restored."""
+        self._scale = self._loss_scale()
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Total loss of one batch; each loss and the spread of the descriptors are kept for the callbacks."""
@@ -93,16 +98,11 @@ class PlaceTraining(lightning.LightningModule):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """One step of the schedule, but not after a step that the loss scaler skipped (official: train.py:126 does)."""
-        optimizer: Any = self.optimizers()
-        if self._skipped_by_scaler(optimizer):
-            return
-        scheduler.step()
+        before, self._scale = self._scale, self._loss_scale()
+        if self._scale >= before:
+            scheduler.step()
 
-    def _skipped_by_scaler(self, optimizer: Any) -> bool:
+    def _loss_scale(self) -> float:
+        """Factor of the loss scaler of ``16-mixed``, 1 without one; it falls with a step that is skipped."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is None or not scaler.is_enabled():
-            return False
-        scale = float(scaler.get_scale())
-        skipped = scale < getattr(self, "_last_scale", scale)
-        self._last_scale = scale
-        return skipped
+        return 1.0 if scaler is None else float(scaler.get_scale())

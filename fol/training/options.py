@@ -106,10 +106,23 @@ class TrainingOptions:
             ("loop.log_every", self.loop.log_every, 1),
             ("validation.every_epochs", self.validation.every_epochs, 1),
             ("validation.candidates", self.validation.candidates, 1),
+            ("validation.batch_size", self.validation.batch_size, 1),
+            ("guard.patience", self.guard.patience, 1),
             ("schedule.warmup", self.schedule.warmup, 0),
+            ("schedule.final", self.schedule.final, 0),
+            ("optimizer.weight_decay", self.optimizer.weight_decay, 0),
             ("seed", self.seed, 0),
         ):
-            if value < low:
+            if not value >= low:
                 raise ConfigError(f"{name}={value}: it must be at least {low}")
-        if self.optimizer.lr <= 0:
-            raise ConfigError(f"optimizer.lr={self.optimizer.lr}: it must be above 0")
+        for name, limit in (
+            ("optimizer.lr", self.optimizer.lr),
+            ("optimizer.clip_norm", self.optimizer.clip_norm),
+            ("schedule.steps", self.schedule.steps),
+            ("loop.steps", self.loop.steps),
+            ("loop.max_minutes", self.loop.max_minutes),
+        ):
+            if limit is not None and not limit > 0:
+                raise ConfigError(f"{name}={limit}: it must be above 0")
+        if not all(0 <= beta < 1 for beta in self.optimizer.betas):
+            raise ConfigError(f"optimizer.betas={list(self.optimizer.betas)}: both must be at least 0 and below 1")

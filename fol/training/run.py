@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 
@@ -89,14 +90,15 @@ def train(
     to an undisturbed one. ``config`` is saved beside the results as it is.
 
     Raises ``ConfigError`` (settings that differ from the run in ``out``, a validation set that is a test set),
-    ``TrainingStopped`` (nothing is learned any more), ``MapError`` (another process trains in ``out``).
+    ``TrainingStopped`` (nothing is learned any more), ``CheckpointError`` (a damaged ``last.ckpt``), ``DataError``
+    (another process trains in ``out``).
     """
     options, started = setup.options, time.monotonic()
     options.check()
     check_validation_sets(setup.validation)
     length = RunLength.of(setup.sampler, options.loop.epochs, options.loop.steps)
     if not length.total:
-        raise ConfigError("the training set gives no batch: lower data.places_per_batch")
+        raise ConfigError("the training set gives no batch: lower batch.places, or set batch.drop_last=false")
     out.mkdir(parents=True, exist_ok=True)
     first = launched_rank() == 0  # of several processes one owns the folder
     with writer_lock(out) if first else nullcontext():
@@ -141,24 +143,28 @@ def train(
 
 def _trainer(options: TrainingOptions, callbacks: list[lightning.Callback], loggers: list[Logger]) -> lightning.Trainer:
     loop = options.loop
-    return lightning.Trainer(
-        accelerator=loop.accelerator,
-        devices=loop.devices,
-        # Losses whose weight is zero leave the parameters behind them without a gradient.
-        strategy=DDPStrategy(find_unused_parameters=True) if loop.devices > 1 else "auto",
-        precision=loop.precision,
-        max_epochs=1,
-        accumulate_grad_batches=loop.accumulate,
-        gradient_clip_val=options.optimizer.clip_norm,
-        logger=loggers,
-        callbacks=callbacks,
-        log_every_n_steps=loop.log_every,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    try:
+        return lightning.Trainer(
+            accelerator=loop.accelerator,
+            devices=loop.devices,
+            # Losses whose weight is zero leave the parameters behind them without a gradient.
+            strategy=DDPStrategy(find_unused_parameters=True) if loop.devices > 1 else "auto",
+            precision=loop.precision,
+            max_epochs=1,
+            accumulate_grad_batches=loop.accumulate,
+            gradient_clip_val=options.optimizer.clip_norm,
+            logger=loggers,
+            callbacks=callbacks,
+            log_every_n_steps=loop.log_every,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"loop.accelerator={loop.accelerator}, loop.devices={loop.devices}: {reason}") from error
 
 
 def _fit(trainer: lightning.Trainer, module: PlaceTraining, batches: TrainingBatches, checkpoint: Path | None) -> None:
@@ -195,8 +201,13 @@ def _check_identity(out: Path, identity: Mapping[str, Any]) -> None:
     """``ConfigError`` naming the first setting that differs from those of the run that is already in ``out``."""
     if not (out / LAST).is_file() or not (out / CONFIG).is_file():
         return
-    before = _flat(json.loads((out / CONFIG).read_text())["identity"])
-    now = _flat(json.loads(json.dumps(identity)))
+    try:
+        before = _flat(json.loads((out / CONFIG).read_text())["identity"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{out / CONFIG}: not the settings of a run; choose another out=, or delete the folder"
+        ) from error
+    now = _flat(json.loads(json.dumps(identity, default=str)))
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise ConfigError(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from fol.errors import ConfigError
+from fol.data.training import PlaceBatchSampler
+from fol.errors import CheckpointError, ConfigError
 from fol.training import LoopOptions, TrainingProgress, TrainingResult, TrainingSetup, train
 
 MakeSetup = Callable[..., TrainingSetup]
@@ -114,9 +115,17 @@ def test_time_limit_stops_where_it_can_go_on(make_setup: MakeSetup, tmp_path: Pa
 def test_damaged_state_names_the_file(make_setup: MakeSetup, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "last.ckpt").write_bytes(b"PK\x03\x04 not a checkpoint")
-    with pytest.raises(Exception, match=r"last\.ckpt: not a readable training state"):
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: not a readable training state"):
         train(make_setup(), tmp_path / "run")
 
 
 def test_loop_options_have_the_published_defaults() -> None:
     assert (LoopOptions().epochs, LoopOptions().accumulate) == (8, 1)  # official README: --epochs_num=8
+
+
+def test_run_does_not_go_on_with_other_batches(make_setup: MakeSetup, tmp_path: Path) -> None:
+    train(make_setup(max_minutes=1e-9), tmp_path / "run")
+    setup = make_setup()
+    other = PlaceBatchSampler(setup.sampler.places, 3, 3, seed=3)  # 4 batches of 3 places, no longer 3 of 4
+    with pytest.raises(ConfigError, match="had per_epoch=3 in its batches, now it is 4"):
+        train(make_setup(setup={"sampler": other}), tmp_path / "run")

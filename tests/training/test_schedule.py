@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
+from fol.data.training import BatchAugmentation
 from fol.errors import ConfigError
+from fol.training import TrainingSetup
+from fol.training.module import PlaceTraining
 from fol.training.options import OptimizerOptions, ScheduleOptions
 from fol.training.schedule import build_optimizer, learning_rate_factor
 
@@ -53,3 +58,27 @@ def test_names_choose_the_optimiser() -> None:
     assert isinstance(build_optimizer(parameters, OptimizerOptions(name="sgd")), torch.optim.SGD)
     assert isinstance(build_optimizer(parameters, OptimizerOptions(name="adam")), torch.optim.Adam)
     assert isinstance(build_optimizer(parameters, OptimizerOptions()), torch.optim.AdamW)
+
+
+class CountingScheduler:
+    steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+
+
+def test_schedule_waits_while_the_loss_scaler_skips_steps(
+    make_setup: Callable[..., TrainingSetup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = make_setup()
+    augmentation = BatchAugmentation(setup.augmentation)
+    module = PlaceTraining(setup.model, setup.losses, augmentation, setup.sampler.places, setup.options, 6)
+    # the scale at the start and after each step: halved when the step was skipped, doubled from time to time
+    scales = iter([8.0, 4.0, 4.0, 8.0, 4.0])
+    monkeypatch.setattr(PlaceTraining, "_loss_scale", lambda self: next(scales))
+    module.on_train_start()
+    scheduler, counted = CountingScheduler(), []
+    for _ in range(4):
+        module.lr_scheduler_step(scheduler, None)
+        counted.append(scheduler.steps)
+    assert counted == [0, 1, 2, 2]
