@@ -25,8 +25,8 @@ def comparison_table(results: Sequence[EvaluationResult], k: int = 1) -> str:
     for result, label in zip(results, labels, strict=True):
         dataset = result.subject.dataset
         other = measured.setdefault(dataset, result)
-        if _conditions(other) != _conditions(result):
-            raise ConfigError(f"{dataset}: {_conditions(other)} and {_conditions(result)} cannot be compared")
+        if _protocol(other) != _protocol(result):
+            raise ConfigError(f"{dataset}: {_protocol(other)} and {_protocol(result)} cannot be compared")
         if (dataset, label) in cells:
             raise ConfigError(f"{label} on {dataset} comes twice: give each result once")
         if k not in result.recall_values:
@@ -54,7 +54,7 @@ def _values(result: EvaluationResult, k: int) -> dict[str, str]:
     return values
 
 
-def _conditions(result: EvaluationResult) -> str:
+def _protocol(result: EvaluationResult) -> str:
     """What must agree between the numbers of one row."""
     subject = result.subject
     return (

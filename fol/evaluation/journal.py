@@ -149,5 +149,5 @@ def _ranking(query: Mapping[str, Any]) -> QueryRanking:
         num_matches=tuple(query["num_matches"]),
         seconds=query["seconds"],
         skipped=query["skipped"],
-        true_matches=None if query["true_matches"] is None else MatchCount(**query["true_matches"]),
+        true_matches=None if query.get("true_matches") is None else MatchCount(**query["true_matches"]),
     )

@@ -13,7 +13,10 @@ _TITLES: dict[Stage, str] = {"global": "global", "reranked": "re-ranked"}
 
 
 def result_table(result: EvaluationResult) -> Table:
-    """Recall of both stages side by side, with what a number means nothing without: protocol, rule, counts."""
+    """Recall of both stages side by side, with what a number means nothing without: protocol, rule, counts.
+
+    Where the queries are in several conditions, a row for each: recall of both stages, its number of queries.
+    """
     subject = result.subject
     # Text, as names may hold what rich takes for markup.
     table = Table(title=Text(f"{subject.model} on {subject.dataset}"), title_justify="left")
@@ -83,7 +86,8 @@ def _match_line(result: EvaluationResult) -> str:
 def markdown_table(results: Sequence[EvaluationResult]) -> str:
     """One row per result: recall at every K as "global / re-ranked" in percent, with data set, protocol and rule.
 
-    Results may have different recall values; a cell that a result lacks is empty.
+    Results may have different recall values; a cell that a result lacks is empty. A last column
+    for match accuracy where any result has it.
     """
     ks = sorted({k for result in results for k in result.recall_values})
     head = ["model", "method", "data set", "protocol", "queries", *(f"R@{k}" for k in ks), "without positives"]

@@ -72,7 +72,7 @@ class Baseline:
     """A formula as a single-stage model; implements ``fol.types.Extractor``, on the CPU.
 
     Photos are resized to ``image_size`` (height, width) by area: every pixel is the mean of what it covers. A photo
-    that has no descriptor (one colour all over) gets the one with equal values, which is similar to nothing.
+    that has no descriptor (one colour all over) gets the one with equal values.
     """
 
     preset = "none"

@@ -53,8 +53,7 @@ def rank_features(
     """Retrieve ``candidates`` places for one query and re-rank them on ``device``.
 
     ``exclude`` holds ids of places that must not be found. ``return_matches`` keeps the index pairs of the matches, for
-    pictures. Without local features in the map, or for models that
-    have none, the second stage is left out.
+    pictures. Without local features in the map, or for models that have none, the second stage is left out.
     """
     start = time.perf_counter()
     found = place_map.search(features.descriptor, candidates, exclude=exclude)

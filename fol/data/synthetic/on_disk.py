@@ -19,7 +19,7 @@ from fol.data.readers.at_names import format_at_name
 from fol.data.synthetic.camera import Camera
 from fol.data.synthetic.conditions import light_named
 from fol.data.synthetic.folder import damaged, read_description, write_city
-from fol.data.synthetic.levels import DEFAULT_PLACES, DEFAULT_VIEWS, LevelParameters, Split
+from fol.data.synthetic.levels import DEFAULT_PLACES, DEFAULT_VIEWS, FIRST_SEED, LevelParameters, Split
 from fol.data.synthetic.street import City
 from fol.data.synthetic.views import DIRECTIONS, View, city_of, level_cameras, overlapping, picture
 from fol.errors import ConfigError
@@ -50,7 +50,7 @@ class CityParameters:
         """``ConfigError`` for a value out of range."""
         for name, low, high in (
             ("places", 1, 100_000),
-            ("seed", 0, 2**31 - 1),
+            ("seed", 0, FIRST_SEED - 1),
             ("size", 28, 4096),
             ("database_views", 1, len(TURNS)),
             ("query_views", 1, len(TURNS)),

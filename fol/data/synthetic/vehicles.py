@@ -120,7 +120,6 @@ class CarEndSpec:
 
     paint_number: int
     nose: bool
-    height: float
 
     def paint(self) -> Bytes:
         """See ``TextureSpec``."""
@@ -171,11 +170,11 @@ def add_vehicle(builder: SurfaceBuilder, model: Model, paint: int, x: float, y: 
     front, back = stretches[0][1], stretches[-1][1]
     tail = nose + along * shape.length
     builder.add(
-        CarEndSpec(paint, True, front), nose - half * across + 0.25 * up, across * shape.width, up * (front - 0.25),
+        CarEndSpec(paint, True), nose - half * across + 0.25 * up, across * shape.width, up * (front - 0.25),
         two_sided=True,
     )  # fmt: skip
     builder.add(
-        CarEndSpec(paint, False, back), tail + half * across + 0.25 * up, -across * shape.width, up * (back - 0.25),
+        CarEndSpec(paint, False), tail + half * across + 0.25 * up, -across * shape.width, up * (back - 0.25),
         two_sided=True,
     )  # fmt: skip
     margin = 0.25

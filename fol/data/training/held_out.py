@@ -23,7 +23,7 @@ def held_out_dataset(places: TrainingPlaces) -> PlaceDataset:
     firsts = np.unique(places.place_of_image, return_index=True)[1]
     counts = np.bincount(places.place_of_image, minlength=len(places.places))
     query_numbers = [int(i) for i in firsts if counts[places.place_of_image[i]] > 1]
-    database_numbers = [i for i in range(len(places.images)) if i not in set(query_numbers)]
+    database_numbers = np.setdiff1d(np.arange(len(places.images)), query_numbers).tolist()
     database_places = places.place_of_image[database_numbers]
     neighbours: dict[int, set[int]] = {}
     for a, b in places.overlapping.tolist():

@@ -30,7 +30,8 @@ class TrainingPlaces:
     0..P-1, ascending; ``places`` P names; ``groups`` P: city, floor, camera ("" where unknown); ``positions [P, 2]``
     easting and northing in metres, NaN where unknown, None where all are; ``overlapping [M, 2]`` pairs of places that
     are never negatives of each other; ``frames [P]`` which coordinate frame a position is in (distances between frames
-    mean nothing), None when all are in one.
+    mean nothing), None when all are in one; ``sets [P]`` which of several merged sets a place is from, None when there
+    was one.
     """
 
     name: str
@@ -116,12 +117,16 @@ def _overlapping(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> 
     for a, b in np.concatenate(own).tolist():
         neighbours.setdefault(a, []).append(b)
         neighbours.setdefault(b, []).append(a)
-    owner: dict[Path, int] = {}
+    owners: dict[Path, list[int]] = {}
     shared: set[tuple[int, int]] = set()
     for s, offset in zip(sets, offsets, strict=False):
         for image, place in zip(s.images, (s.place_of_image + offset).tolist(), strict=True):
-            if (first := owner.setdefault(image, place)) < offset:
-                shared |= {(first, place)} | {(other, place) for other in neighbours.get(first, ()) if other < offset}
+            known = owners.setdefault(image, [])
+            for first in known:
+                if first < offset:
+                    others = {other for other in neighbours.get(first, ()) if other < offset}
+                    shared |= {(other, place) for other in {first, *others}}
+            known.append(place)
     return np.concatenate([*own, np.array(sorted(shared), np.int64).reshape(-1, 2)]).reshape(-1, 2)
 
 
@@ -133,9 +138,11 @@ def split_places(
     No photo of what a held-out place sees is trained on. ``by="place"``: places that overlap, or lie within
     ``SAME_PLACE_RADIUS`` of each other, stay together, also over several steps. ``by="group"``: whole groups are held
     out, and training places that overlap with or lie near a held-out one are left out of both. Parts are held out in
-    random order as long as they fit into ``share``; where none does, the smallest part is. Raises ``ConfigError`` when
-    nothing would be left to train on.
+    random order as long as they fit into ``share``; where none does, the smallest part is. Raises ``ConfigError`` for a
+    value out of range, and when nothing would be left to train on.
     """
+    if by not in ("place", "group"):
+        raise ConfigError(f"held-out places are chosen by {by!r}: choose one of place, group")
     if not 0 < share < 1:
         raise ConfigError(f"share of held-out places is {share}: it must lie between 0 and 1")
     pairs = np.concatenate([places.overlapping, _near_pairs(places)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ def read_training_places(
     root = Path(root)
     if min_images < 1:
         raise ConfigError(f"min_images={min_images}: it must be at least 1")
+    if format not in get_args(Format):
+        raise ConfigError(f"format={format!r} is unknown; choose one of {', '.join(get_args(Format))}")
     if format == "auto":
         format = _find_format(root)
     if cities is not None and format != "gsv_cities":

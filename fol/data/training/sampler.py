@@ -22,7 +22,8 @@ _Places = NDArray[np.int64]
 class PlaceBatchSampler:
     """Batches of ``places_per_batch`` places with ``images_per_place`` images each; a pure function of (seed, epoch).
 
-    * ``hard``: ``"none"`` draws the places of a batch at random. ``"group"`` takes them from one group (city, floor,
+    * ``hard``: ``"none"`` draws the places of a batch at random. ``"set"`` takes them from one of the sets that were
+      merged (the same as ``"none"`` for a single set). ``"group"`` takes them from one group (city, floor,
       camera); what is left of the groups goes into batches of as few groups as possible. ``"neighbourhood"`` takes
       places that lie near each other: the cells of a k-d tree, cut along other axes and at other places in every epoch;
       places without a position form batches of their own. The published training walks through its cities one after the
