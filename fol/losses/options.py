@@ -125,6 +125,8 @@ class FoLLossOptions:
                 raise ConfigError(f"loss.{name}={weight}: a weight must be at least 0 and finite")
         if not any(self.weights.values()):
             raise ConfigError(f"every loss has weight 0: give one of {', '.join(TERMS)} a weight above 0")
+        if not self.alignment_options.smoothing < 1:
+            raise ConfigError(f"loss.alignment_options.smoothing={self.alignment_options.smoothing}: must be below 1")
         triplet, pseudo = self.local_triplet_options, self.pseudo_correspondence_options
         if triplet.similarity not in ("soft_count", "mean"):
             raise ConfigError(f"local_triplet_options.similarity={triplet.similarity!r}: choose soft_count or mean")
@@ -135,7 +137,7 @@ class FoLLossOptions:
             ("local_triplet_options.stride", triplet.stride, 1),
             ("local_triplet_options.max_tokens", triplet.max_tokens, 1),
             ("local_triplet_options.pairs_at_once", triplet.pairs_at_once, 1),
-            ("alignment_options.smoothing", self.alignment_options.smoothing, 0),
+            ("alignment_options.smoothing", self.alignment_options.smoothing, 1e-6),
             ("pseudo_correspondence_options.temperature", pseudo.temperature, 1e-6),
             ("pseudo_correspondence_options.max_matches", pseudo.max_matches, 1),
             ("pseudo_correspondence_options.neighbourhood", pseudo.neighbourhood, 0),

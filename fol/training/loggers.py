@@ -55,6 +55,17 @@ def build_loggers(
     return loggers
 
 
+def finish_loggers(loggers: Sequence[Logger]) -> None:
+    """End the record of wandb; another run of this process would go on in it otherwise."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    if any(isinstance(logger, WandbLogger) for logger in loggers):
+        import wandb
+
+        if wandb.run is not None:
+            wandb.finish()
+
+
 def _record_id(folder: Path) -> str:
     """The same for a folder every time and another for every folder; wandb takes few characters in ids."""
     return hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]

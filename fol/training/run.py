@@ -32,6 +32,7 @@ from fol.training.distributed import launched_rank
 from fol.training.guards import Guard
 from fol.training.history import CsvHistory
 from fol.training.keeper import BEST, FINAL, LAST, RunKeeper, save_weights
+from fol.training.loggers import finish_loggers
 from fol.training.module import PlaceTraining
 from fol.training.options import TrainingOptions
 from fol.training.reporting import Reporter, Watcher
@@ -122,7 +123,10 @@ def train(
         if done < length.total:
             with _quiet():
                 trainer = _trainer(options, [guard, reporter, keeper], chosen)
-                _fit(trainer, module, batches, None if checkpoint is None else checkpoint[0])
+                try:
+                    _fit(trainer, module, batches, None if checkpoint is None else checkpoint[0])
+                finally:
+                    finish_loggers(chosen)
             done = batches.done
         else:
             _restore(checkpoint, module, keeper)
