@@ -117,6 +117,11 @@ class TestCsv:
             read_training_places(photos(tmp_path, "p/a.jpg", "p/b.jpg"), group="city")
 
 
+def test_an_unknown_format_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="format='cvs' is unknown; choose one of auto, folders, csv, gsv_cities"):
+        read_training_places(photos(tmp_path, "p/a.jpg", "p/b.jpg"), format="cvs")  # type: ignore[arg-type]
+
+
 def test_the_real_training_photos(shared_data: Path) -> None:
     places = read_training_places(shared_data / "ie_tower_train", min_images=1)
     assert (len(places.places), len(places.images), len(places.overlapping)) == (577, 1695, 791)

@@ -67,6 +67,13 @@ def test_merge() -> None:
         merge_places([])
 
 
+def test_a_set_given_three_times_is_no_negative_of_itself() -> None:
+    one = places(2, 1, name="a")
+    # p0 of the three is 0, 2, 4, p1 is 1, 3, 5
+    pairs = {frozenset(pair) for pair in merge_places([one, one, one]).overlapping.tolist()}
+    assert pairs == {frozenset(pair) for pair in ((0, 2), (0, 4), (2, 4), (1, 3), (1, 5), (3, 5))}
+
+
 def test_places_of_different_sets_are_never_near() -> None:
     here = [[0.0, 0.0], [10.0, 0.0]]
     both = merge_places([places(1, 1, name="a", positions=here), places(1, 1, name="b", positions=here)])
@@ -120,6 +127,8 @@ def test_split_holds_out_at_least_one_part_and_refuses_what_cannot_be() -> None:
         split_places(places(1, 1, overlapping=[(0, 1)]), 0.5, 0)
     with pytest.raises(ConfigError, match="between 0 and 1"):
         split_places(places(1, 1), 1.0, 0)
+    with pytest.raises(ConfigError, match="by 'city': choose one of place, group"):
+        split_places(places(1, 1), 0.5, 0, by="city")  # type: ignore[arg-type]
 
 
 def test_split_of_the_real_training_photos(shared_data: Path) -> None:
