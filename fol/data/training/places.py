@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from fol.types import Position
 
 #: Metres below which two places are not used as negatives of each other: the radius of a right answer in evaluation.
 SAME_PLACE_RADIUS = 25.0
+HeldOutBy = Literal["place", "group"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ def _overlapping(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> 
 
 
 def split_places(
-    places: TrainingPlaces, share: float, seed: int, by: Literal["place", "group"] = "place"
+    places: TrainingPlaces, share: float, seed: int, by: HeldOutBy = "place"
 ) -> tuple[TrainingPlaces, TrainingPlaces]:
     """(train, held out): about ``share`` of the places kept apart, at random but decided by ``seed``.
 
@@ -141,8 +142,8 @@ def split_places(
     random order as long as they fit into ``share``; where none does, the smallest part is. Raises ``ConfigError`` for a
     value out of range, and when nothing would be left to train on.
     """
-    if by not in ("place", "group"):
-        raise ConfigError(f"held-out places are chosen by {by!r}: choose one of place, group")
+    if by not in get_args(HeldOutBy):
+        raise ConfigError(f"held-out places are chosen by {by!r}: choose one of {', '.join(get_args(HeldOutBy))}")
     if not 0 < share < 1:
         raise ConfigError(f"share of held-out places is {share}: it must lie between 0 and 1")
     pairs = np.concatenate([places.overlapping, _near_pairs(places)])
