@@ -173,10 +173,14 @@ CARDS: dict[str, ModelCard] = {
             preprocessing=Preprocessing((182, 182)),
             preset="fol",
             summary="FoL on a small transformer, trained here from scratch on a CPU: the model of the demo",
-            weights=WeightSource("fol_nano.safetensors", packaged=True, sha256=None),
+            weights=WeightSource(
+                "fol_nano.safetensors",
+                packaged=True,
+                sha256="5352ced4c4e31fc3b7477e8fbb39e49500c759873013382e7bc169c21ca7359c",
+            ),
             licence_weights="MIT",
-            trained_on="procedural cities (fol city), and ie_tower_train: JSebastianIEU/ie-tower-visual-place-recognition, "
-            "MIT, 2026 Juan Sebastian Pena",
+            trained_on="procedural cities (fol city), and ie_tower_train "
+            "(JSebastianIEU/ie-tower-visual-place-recognition, MIT, 2026 Juan Sebastian Pena)",
         ),
         _untrained("tiny", 224),
         _untrained("nano", 224),
