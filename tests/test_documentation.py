@@ -6,11 +6,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -86,19 +84,6 @@ def test_the_readme_runs_as_it_stands(after_demo: Path):
     assert ran >= 8
     for folder in ("nano", "untrained", "smoke-on-city"):
         assert (after_demo / "runs" / folder / "results.json").is_file()
-
-
-def test_commands_with_published_weights(after_demo: Path, official_state: Callable[[str], dict[str, torch.Tensor]]):
-    """ViT-B with reference weights stands in for the file that is fetched; its numbers mean nothing."""
-    weights = after_demo / "home" / "weights"
-    weights.mkdir(parents=True)
-    state = {f"module.{name}": tensor for name, tensor in official_state("dinov2_vitb14").items()}
-    torch.save({"model_state_dict": state}, weights / "FoL_base.pth")
-    found = [c for kind, body in blocks(REPOSITORY / "README.md") if kind == "bash" for c in commands(body)]
-    published = [command for command in found if PUBLISHED.search(command)]
-    assert published
-    for command in published:
-        run(command, after_demo, FOL_HOME=str(weights.parent))
 
 
 @pytest.mark.parametrize("document", sorted((REPOSITORY / "docs").glob("*.md")), ids=lambda p: p.stem)

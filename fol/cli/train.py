@@ -90,7 +90,7 @@ def train_configured(config: DictConfig) -> TrainingResult:
         )
     if launched_rank() == 0:
         draw_training(
-            out / "learning_curve.png", CsvHistory(out / "metrics.csv").rows, title=f"{model.name}, {places.name}"
+            out / "learning_curve.png", CsvHistory(out / "metrics.csv").rows, title=f"{out.name}: {model.name}"
         )
     return result
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
 from fol.visualization.recall import COLOURS, NAMES
@@ -67,6 +68,9 @@ def _colour(number: int) -> str:
 
 
 def _dress(axes: Axes, label: str) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    if axes.get_yscale() == "linear":
+        axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_ylabel(label, fontsize=8.5, family=SANS, color=FAINT)
     axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
