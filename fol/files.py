@@ -6,25 +6,63 @@ import ctypes
 import errno
 import fcntl
 import os
+import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fol.errors import DataError, FolError
 
 LOCK = ".lock"
+_TEMPORARY = re.compile(r"\.\d+-(.+)\.tmp", re.DOTALL)
+_LONGEST = 60  # characters of a name that are kept in a temporary one, which must stay below 256 bytes
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace ``path`` by a file holding ``data``; after a kill it is the old one or the new one, whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
+def write_atomically(path: Path, data: bytes | Callable[[Path], object], *, durable: bool = True) -> None:
+    """Replace ``path`` by a file holding ``data``; after a kill it is the old one or the new one, whole.
+
+    ``data`` may be a function that writes the file to the path that it is given. The temporary file beside ``path``
+    bears the number of the process, so that two do not collide; it is gone after an error, and left by a kill until
+    ``remove_leftovers``. With ``durable`` the new file outlives a power cut once this returns.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{path.name[-_LONGEST:]}.tmp")
+    try:
+        if isinstance(data, bytes):
+            temporary.write_bytes(data)
+        else:
+            data(temporary)
+        if durable:
+            sync_file(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def final_name(name: str) -> str:
+    """The name (its end, where it is long) that a temporary file was to get; any other name as it is."""
+    found = _TEMPORARY.fullmatch(name)
+    return found[1] if found else name
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of killed writers in ``folder``, whose only writer the caller must be."""
+    for path in folder.iterdir():
+        if final_name(path.name) != path.name:
+            path.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(folder: Path) -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from pathlib import Path
+from stat import S_ISDIR
 
 import pytest
 
 from fol.errors import DataError, MapError
-from fol.files import exchange_directories, write_atomically, writer_lock
+from fol.files import exchange_directories, final_name, remove_leftovers, write_atomically, writer_lock
 
 
 def test_a_file_is_replaced_whole_and_no_temporary_stays(tmp_path: Path) -> None:
@@ -16,6 +18,67 @@ def test_a_file_is_replaced_whole_and_no_temporary_stays(tmp_path: Path) -> None
     write_atomically(path, b"second")
     assert path.read_bytes() == b"second"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_function_may_write_the_file(tmp_path: Path) -> None:
+    path = tmp_path / ("ß" * 120 + ".bin")  # 244 bytes: its temporary name must not get longer than 255
+    write_atomically(path, lambda temporary: temporary.write_text("by hand"))
+    assert path.read_text() == "by hand"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_after_an_error_the_old_file_is_all_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def interrupted(temporary: Path) -> None:
+        temporary.write_bytes(b"ha")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, interrupted)
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "nowhere" / "a.bin", b"")
+
+
+@pytest.mark.parametrize(("durable", "synced"), [(True, ["file", "folder"]), (False, [])])
+def test_what_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool, synced: list[str]
+) -> None:
+    told = []
+    monkeypatch.setattr(os, "fsync", lambda file: told.append("folder" if S_ISDIR(os.fstat(file).st_mode) else "file"))
+    write_atomically(tmp_path / "a.bin", b"x", durable=durable)
+    assert told == synced
+
+
+def _write_until_killed(path: Path, writing: multiprocessing.synchronize.Event) -> None:
+    def half(temporary: Path) -> None:
+        temporary.write_bytes(b"half")
+        writing.set()
+        signal.pause()
+
+    write_atomically(path, half)
+
+
+def test_two_processes_do_not_collide_and_what_a_killed_one_leaves_can_be_told(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    writing = context.Event()
+    path = tmp_path / "a.bin"
+    process = context.Process(target=_write_until_killed, args=(path, writing))
+    process.start()
+    assert writing.wait(20)
+    write_atomically(path, b"whole")
+    (left,) = set(tmp_path.iterdir()) - {path}
+    assert left.read_bytes() == b"half" and final_name(left.name) == "a.bin"
+    process.kill()
+    process.join()
+    others = [tmp_path / name for name in (".hidden", ".12.tmp", "a.tmp", ".a-b.tmp")]
+    for other in others:
+        other.touch()
+    remove_leftovers(tmp_path)
+    assert set(tmp_path.iterdir()) == {path, *others}
+    assert final_name("a.tmp") == "a.tmp"
 
 
 def _hold(folder: Path, ready: multiprocessing.synchronize.Event, leave: multiprocessing.synchronize.Event) -> None:

@@ -25,7 +25,7 @@ from fol.evaluation.report import RANKINGS, write_result
 from fol.evaluation.result import EvaluationResult, Subject
 from fol.evaluation.scoring import no_ground_truth, score_queries, stage_seconds
 from fol.extraction import extract_places
-from fol.files import writer_lock
+from fol.files import remove_leftovers, writer_lock
 from fol.localizer import Localizer
 from fol.reranking import RerankOptions
 from fol.types import Features, ProgressCallback
@@ -75,6 +75,8 @@ def evaluate(
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
     with writer_lock(out), Journal(out, _key(localizer, dataset, subject, max(ks), judge)) as journal:
+        with writing(out):
+            remove_leftovers(out)
         _rank_queries(localizer, dataset, database, journal, candidates, max(ks), batch_size, workers, judge, progress)
         result = EvaluationResult(
             subject=subject,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.miners import BatchHardMiner
 from torch import Tensor
 
@@ -59,16 +60,29 @@ def next_of_place(labels: Tensor) -> tuple[Tensor, Tensor]:
     return ahead.masked_fill(~positives, count).argmin(1), positives.any(1)
 
 
+class AllowedSimilarity(CosineSimilarity):  # type: ignore[misc]  # the library has no types
+    """Cosine similarity for the library's miners, -inf for ``never_negative [B, B]`` bool: those are no candidates."""
+
+    def __init__(self, never_negative: Tensor | None) -> None:
+        super().__init__()
+        self.never_negative = never_negative
+
+    def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
+        """``[B, B]`` of unit rows ``[B, D]``."""
+        similarity: Tensor = super().compute_mat(query_emb, ref_emb)
+        return similarity if self.never_negative is None else similarity.masked_fill(self.never_negative, -torch.inf)
+
+
 @torch.no_grad()
 def official_hard_triplets(
     descriptors: Tensor, labels: Tensor, never_negative: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Anchors, positives, negatives ``[T]`` each, of ``BatchHardMiner()`` as published (official: loss.py:197-200).
 
-    ``never_negative [B, B]`` pairs are taken out of the result.
+    ``never_negative [B, B]`` pairs are no negatives; an image that has no others is no anchor.
     """
-    anchor, positive, negative = BatchHardMiner()(descriptors, labels)
-    if never_negative is not None:
+    anchor, positive, negative = BatchHardMiner(distance=AllowedSimilarity(never_negative))(descriptors, labels)
+    if never_negative is not None:  # the miner gives an image without any negative the first that is forbidden
         kept = ~never_negative[anchor, negative]
         anchor, positive, negative = anchor[kept], positive[kept], negative[kept]
     return anchor, positive, negative

@@ -7,6 +7,7 @@ from pytorch_metric_learning.losses import MultiSimilarityLoss
 from pytorch_metric_learning.miners import MultiSimilarityMiner
 from torch import Tensor
 
+from fol.losses.mining import AllowedSimilarity
 from fol.losses.options import MultiSimilarityOptions
 
 
@@ -20,15 +21,12 @@ def multi_similarity(
 
     ``descriptors [B, D]`` unit rows, ``labels [B]``. The miner keeps the negatives that come within ``miner_epsilon``
     of the least similar positive, and the positives within it of the most similar negative. ``never_negative [B, B]``
-    bool: pairs that are not compared, whatever the miner says. Both forms of the losses use this one.
+    bool: pairs that the miner does not see, neither as positives nor as negatives. Both forms of the losses use this
+    one.
     """
-    miner = MultiSimilarityMiner(epsilon=options.miner_epsilon)
+    miner = MultiSimilarityMiner(epsilon=options.miner_epsilon, distance=AllowedSimilarity(never_negative))
     loss = MultiSimilarityLoss(
         alpha=options.alpha, beta=options.beta, base=options.base, distance=DotProductSimilarity()
     )
-    anchor, positive, other, negative = miner(descriptors, labels)
-    if never_negative is not None:
-        kept = ~never_negative[other, negative]
-        other, negative = other[kept], negative[kept]
-    value: Tensor = loss(descriptors, labels, (anchor, positive, other, negative))
+    value: Tensor = loss(descriptors, labels, miner(descriptors, labels))
     return value

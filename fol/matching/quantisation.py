@@ -41,7 +41,7 @@ class Quantiser:
 
     @staticmethod
     def fit(descriptors: Tensor, rotation: Tensor | None = None) -> Quantiser:
-        """The quantiser of ``descriptors [L, D]`` (L >= 1): their mean, and the largest scale that clips none of them."""
+        """The quantiser of ``descriptors [L, D]`` (L >= 1): their mean, and the largest scale that clips none."""
         rows = descriptors.detach().float()
         mean = rows.mean(dim=0)
         centred = rows - mean if rotation is None else (rows - mean) @ rotation.T
@@ -123,8 +123,14 @@ class QuantisedLocalFeatures(Sequence[LocalFeatures]):
 
     def to(self, device: torch.device | str) -> QuantisedLocalFeatures:
         """Copy to ``device``."""
-        fields = (self.codes, self.bias, self.positions, self.weights)
-        return QuantisedLocalFeatures(*(f.to(device) for f in fields), self.lengths, self.quantiser.to(device))
+        return QuantisedLocalFeatures(
+            self.codes.to(device),
+            self.bias.to(device),
+            self.positions.to(device),
+            self.weights.to(device),
+            self.lengths,
+            self.quantiser.to(device),
+        )
 
     @staticmethod
     def encode(features: LocalFeaturesBatch, quantiser: Quantiser) -> QuantisedLocalFeatures:

@@ -7,7 +7,6 @@ opened with ``weights_only=True``. Official format: FoL ``train.py:152-156``, ``
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fol.errors import CheckpointError
+from fol.files import write_atomically
 from fol.models.aggregation import AggregationConfig
 from fol.models.backbone import BackboneConfig
 from fol.models.cards import Architecture, ModelCard
@@ -241,9 +241,4 @@ def save_safetensors(
         for name, tensor in network.state_dict().items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(save(tensors, metadata={"fol": json.dumps(header, sort_keys=True)}))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, save(tensors, metadata={"fol": json.dumps(header, sort_keys=True)}))

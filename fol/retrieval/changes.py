@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fol.errors import MapError
 from fol.extraction import Skipped
-from fol.files import LOCK, exchange_directories, sync_directory, writer_lock
+from fol.files import LOCK, exchange_directories, final_name, sync_directory, writer_lock
 from fol.retrieval.builder import MapWriter, write_places
 from fol.retrieval.feeds import Feed
 from fol.retrieval.journal import JOURNAL, Journal, Undertaking
@@ -27,6 +27,7 @@ from fol.retrieval.manifest import MANIFEST, Calibration, Manifest, ModelIdentit
 from fol.retrieval.places_table import PlacesTable
 from fol.types import ProgressCallback
 
+#: What a map consists of; older versions wrote to names that end in .tmp.
 _OURS = re.compile(r"(manifest\.json|journal\.jsonl|\.lock|(places|descriptors|local|index)-\d+\.\w+)(\.tmp)?")
 
 
@@ -123,7 +124,7 @@ def _check_target(path: Path, overwrite: bool) -> bool:
     """Whether there is a map to replace; ``MapError`` when there is something that must not be replaced."""
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return False
-    if not path.is_dir() or not all(_OURS.fullmatch(file.name) for file in path.iterdir()):
+    if not path.is_dir() or not all(_is_ours(file.name) for file in path.iterdir()):
         raise MapError(f"{path} holds other things than a map: choose another name")
     if not overwrite:
         raise MapError(f"{path} exists: choose another name, add to it, or replace it with overwrite=True")
@@ -144,6 +145,10 @@ def _publish(partial: Path, path: Path) -> None:
         _delete(aside)
 
 
+def _is_ours(name: str) -> bool:
+    return _OURS.fullmatch(final_name(name)) is not None
+
+
 def _clean(folder: Path, manifest: Manifest) -> None:
     """Delete what an interrupted or an earlier change left, save an addition that can go on."""
     named = {file.name for file in (*manifest.files.values(), *manifest.index_files)}
@@ -155,7 +160,7 @@ def _clean(folder: Path, manifest: Manifest) -> None:
 
 def _delete_files(folder: Path, keep: Collection[str] = ()) -> None:
     for file in folder.iterdir():
-        if _OURS.fullmatch(file.name) and file.name not in keep and file.name != LOCK:
+        if _is_ours(file.name) and file.name not in keep and file.name != LOCK:
             file.unlink()
 
 

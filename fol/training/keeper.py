@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ import lightning
 
 from fol.data import PlaceDataset
 from fol.errors import CheckpointError, FolError
-from fol.files import sync_directory
+from fol.files import write_atomically
 from fol.models.checkpoints import save_safetensors
 from fol.reranking import RerankOptions
 from fol.training.batches import TrainingBatches
@@ -124,13 +123,10 @@ class RunKeeper(lightning.Callback):
         self.guard.check_recall(scores, before, monitor)
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        temporary = self.folder / f".{LAST}.tmp"
-        trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-            temporary.replace(self.folder / LAST)
-            sync_directory(self.folder)
+            write_atomically(self.folder / LAST, trainer.save_checkpoint)
+        else:  # takes part in gathering the state, and writes nothing
+            trainer.save_checkpoint(self.folder / LAST)
 
 
 def save_weights(module: PlaceTraining, path: Path, config: Mapping[str, Any]) -> None:

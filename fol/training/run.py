@@ -23,7 +23,7 @@ from fol.data import PlaceDataset
 from fol.data.training import AugmentationOptions, BatchAugmentation, PlaceBatchSampler, PlaceImages
 from fol.errors import CheckpointError, ConfigError
 from fol.evaluation.environment import environment
-from fol.files import write_atomically, writer_lock
+from fol.files import remove_leftovers, write_atomically, writer_lock
 from fol.losses import FoLLossOptions
 from fol.models import PlaceModel
 from fol.reranking import RerankOptions
@@ -105,6 +105,7 @@ def train(
     with writer_lock(out) if first else nullcontext():
         _check_identity(out, setup.identity)
         if first:
+            remove_leftovers(out)
             write_atomically(out / CONFIG, _description(setup, config))
         batches = TrainingBatches(setup.images, setup.sampler, length, setup.workers)
         steps = -(-length.total // options.loop.accumulate)

@@ -6,7 +6,6 @@ so pictures look the same on every machine and may be drawn in any thread.
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from io import BytesIO
 from math import ceil
@@ -21,6 +20,7 @@ from PIL import Image
 
 from fol.data import printable
 from fol.errors import ConfigError, DataError
+from fol.files import write_atomically
 
 SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"
 DPI = 110
@@ -132,13 +132,7 @@ def save_png(figure: Figure, path: Path) -> None:
     check_png(path)
     encoded = BytesIO()
     figure.savefig(encoded, format="png", dpi=figure.dpi)
-    temporary = path.with_name(f".{os.getpid()}-{path.name[-80:]}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(encoded.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_atomically(path, encoded.getvalue())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{printable(path)}: cannot be written ({error.strerror}): choose another folder") from error

@@ -13,7 +13,7 @@ from fol.losses.alignment import alignment
 from fol.losses.cells import patch_cells, read_cells, token_cells
 from fol.losses.contrast import contrast
 from fol.losses.local_triplet import TokenBatch, local_triplet, pair_similarity
-from fol.losses.mining import hardest_images, next_of_place
+from fol.losses.mining import hardest_images, next_of_place, official_hard_triplets
 from fol.losses.multi_similarity import multi_similarity
 from fol.losses.pseudo_correspondence import mine_correspondences, pseudo_correspondence
 from fol.matching import mutual_nearest
@@ -61,12 +61,28 @@ def test_multi_similarity(case):
     total = 0.0
     for i, label in enumerate(labels):
         positives = [similarity[i][j] for j, other in enumerate(labels) if other == label and j != i]
-        all_negatives = [(j, similarity[i][j]) for j, other in enumerate(labels) if other != label]
-        near = [s for j, s in all_negatives if positives and s + 0.1 > min(positives) and not forbidden[i, j]]
-        hard = [s for s in positives if s - 0.1 < max(s for _, s in all_negatives)]
+        negatives = [similarity[i][j] for j, other in enumerate(labels) if other != label and not forbidden[i, j]]
+        near = [s for s in negatives if positives and s + 0.1 > min(positives)]
+        hard = [s for s in positives if s - 0.1 < max(negatives)]
         total += math.log1p(sum(math.exp(-s) for s in hard)) + math.log1p(sum(math.exp(50 * s) for s in near)) / 50
     actual = multi_similarity(output.descriptor, torch.tensor(labels), FOL_LOSSES.multi_similarity_options, forbidden)
     assert float(actual) == pytest.approx(total / len(labels), rel=1e-9)
+
+
+def test_forbidden_pairs_decide_nothing_in_the_mining():
+    angles = torch.tensor([0.0, 10.0, 5.0, 15.0, 60.0, 70.0], dtype=torch.float64).deg2rad()
+    descriptors = torch.stack([angles.cos(), angles.sin()], dim=1)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    # Places 0 and 1 see the same. Place 2 is far: cos 45 = 0.707, and the least similar positive is at cos 10 = 0.985.
+    forbidden = never([0, 0, 1, 1, 2, 2], (0, 2), (0, 3), (1, 2), (1, 3))
+    options = FOL_LOSSES.multi_similarity_options
+    assert float(multi_similarity(descriptors, labels, options, forbidden)) == 0
+    assert float(multi_similarity(descriptors, labels, options)) > 0
+    # Without the twins the hardest negatives of 0 and 1 are of place 2, and those of 2 and 3 too.
+    triplets = torch.stack(official_hard_triplets(descriptors, labels, forbidden)).T
+    assert triplets.tolist() == [[0, 1, 4], [1, 0, 4], [2, 3, 4], [3, 2, 4], [4, 5, 3], [5, 4, 3]]
+    everyone = labels[:, None] != labels[None, :]
+    assert official_hard_triplets(descriptors, labels, everyone)[0].tolist() == []
 
 
 def test_alignment_is_the_symmetric_divergence_of_the_shares(case):

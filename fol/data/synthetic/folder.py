@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from fol.data.images import printable
 from fol.errors import DataError
+from fol.files import remove_leftovers, sync_file, write_atomically
 from fol.types import ProgressCallback
 
 #: Raised whenever the same parameters give other pictures than before, so that no stale city passes for a new one.
@@ -44,24 +44,24 @@ def write_city(
         if partial.is_dir() and _parameters_of(partial) not in (None, _written(parameters)):
             shutil.rmtree(partial)  # left by an interrupted run for another city
         work = pictures()
-        for folder in {Path(name).parent for name in work}:
-            (partial / folder).mkdir(parents=True, exist_ok=True)
+        folders = {partial, *((partial / name).parent for name in work)}
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
         described = {"generator": GENERATOR, "parameters": parameters, **description()}
         # before any image: it says what they belong to
-        _write(partial / DESCRIPTION, json.dumps(described, indent=1).encode())
-        _to_disk(partial / DESCRIPTION)
+        write_atomically(partial / DESCRIPTION, json.dumps(described, indent=1).encode())
         for done, (name, make) in enumerate(work.items()):
             if not _is_whole(partial / name):
-                _write(partial / name, make())
+                write_atomically(partial / name, make(), durable=False)
             if progress is not None:
                 progress(done + 1, len(work))
         others = tables()
         for name, content in others.items():
-            _write(partial / name, content.encode())
-        for leftover in partial.rglob(".*.tmp"):
-            leftover.unlink(missing_ok=True)
-        for name in (*work, *others):
-            _to_disk(partial / name)
+            write_atomically(partial / name, content.encode(), durable=False)
+        for folder in folders:
+            remove_leftovers(folder)
+        for name in (*work, *others):  # all at the end, which is much faster than one by one
+            sync_file(partial / name)
         partial.replace(out)
     except FileNotFoundError:
         # another process that made the same city was faster and has renamed the folder under our feet
@@ -132,18 +132,3 @@ def _is_complete(out: Path, parameters: Parameters) -> bool:
 def _is_whole(path: Path) -> bool:
     """Whether an interrupted run left the whole image: a power cut can leave a file that is too short."""
     return path.exists() and path.read_bytes().endswith(b"\xff\xd9")
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name[-80:]}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file is safe; done for all at the end, which is much faster than one by one."""
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
