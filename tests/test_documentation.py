@@ -37,6 +37,7 @@ def after_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run("fol demo out=demo", folder)
     for name in (
         "located.png",
+        "missed.png",
         "recall.png",
         "evaluation/results.json",
         "evaluation/queries.csv",

@@ -13,7 +13,7 @@ from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.locate import draw, print_prediction
 from fol.data import read_dataset
 from fol.data.synthetic import make_city
-from fol.evaluation import evaluate, result_table
+from fol.evaluation import EvaluationResult, QueryResult, evaluate, result_table
 from fol.localizer import Localizer
 from fol.retrieval import PlaceMap
 from fol.visualization import draw_recall
@@ -55,8 +55,20 @@ def run(config: DictConfig) -> None:
     out.print(result_table(result))
     recalls = {str(stage): result.recall(stage).values for stage in result.stages}
     draw_recall(folder / "recall.png", recalls, title=f"{model.name} on {dataset.name}")
-    photo = dataset.queries[0].image
-    prediction = draw(localizer, photo, folder / "located.png", candidates=100, top_k=4)
-    print_prediction(photo, prediction)
-    for name in ("located.png", "recall.png", "evaluation/results.json", "evaluation/queries.csv"):
+    photos = {query.name: query.image for query in dataset.queries}
+    pictures = []
+    for name, query in (("located.png", _surest(result, right=True)), ("missed.png", _surest(result, right=False))):
+        if query is not None:
+            photo = photos[query.name]
+            print_prediction(photo, draw(localizer, photo, folder / name, candidates=100, top_k=4))
+            pictures.append(name)
+    for name in (*pictures, "recall.png", "evaluation/results.json", "evaluation/queries.csv"):
         say(f"wrote {folder / name}")
+
+
+def _surest(result: EvaluationResult, *, right: bool) -> QueryResult | None:
+    """Of the queries whose best place is right (or wrong), the one with the highest score; None without any."""
+    stage = result.stages[-1]
+    found = [query for query, rank in zip(result.queries, result.ranks(stage), strict=True) if (rank == 1) == right]
+    scores = [(query.reranked_score if stage == "reranked" else query.global_score) or 0.0 for query in found]
+    return found[scores.index(max(scores))] if found else None

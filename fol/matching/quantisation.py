@@ -81,7 +81,8 @@ def random_rotation(dim: int, seed: int) -> Tensor:
     """A random orthogonal matrix ``[D, D]`` float32, the same for the same seed."""
     normal = torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     factor, triangle = torch.linalg.qr(normal)
-    return (factor * triangle.diagonal().sign()).float()  # the signs make the distribution uniform
+    uniform: Tensor = factor * triangle.diagonal().sign()  # QR alone prefers some rotations to others
+    return uniform.float()
 
 
 @dataclass(frozen=True, eq=False)
