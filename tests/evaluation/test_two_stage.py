@@ -239,10 +239,12 @@ def test_goes_on_after_a_kill(
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [path.suffix for path in out.iterdir() if not path.name.startswith(".")] == [".jsonl"]
+    (out / ".4711-results.json.tmp").write_bytes(b"half")  # as one leaves that was killed while it wrote
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
 
     resumed = run(localizer, dataset, out)
+    assert not list(out.glob(".*.tmp"))
     assert resumed.resumed_from == 4  # two whole batches of two; the fifth query's batch was lost
     assert comparable(resumed) == comparable(undisturbed)
     assert comparable(read_result(out)) == comparable(undisturbed)

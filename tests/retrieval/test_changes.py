@@ -120,6 +120,20 @@ def test_nothing_but_a_map_is_ever_replaced(tmp_path: Path, city: RandomCity) ->
     assert_holds(build_map(empty, city), city, list(range(20)))
 
 
+def test_what_killed_writers_left_is_deleted_and_other_files_are_not(path: Path, city: RandomCity) -> None:
+    place_map = build_map(path, city)
+    names = (".4711-manifest.json.tmp", ".4711-places-2.csv.tmp", "journal.jsonl.tmp")  # the last as older versions did
+    for name in names:
+        (path / name).write_bytes(b"half")
+    place_map.remove([0])
+    assert not any((path / name).exists() for name in names)
+    (path / names[0]).write_bytes(b"half")
+    assert_holds(build_map(path, city, overwrite=True), city, list(range(20)))
+    (path / ".4711-notes.txt.tmp").touch()
+    with pytest.raises(MapError, match="holds other things than a map"):
+        build_map(path, city, overwrite=True)
+
+
 def test_unfinished_work_is_not_mixed_with_other_work(path: Path, city: RandomCity) -> None:
     def stop(done: int, total: int) -> None:
         if done >= 12:

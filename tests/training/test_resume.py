@@ -66,6 +66,8 @@ def test_killed_and_resumed_run_ends_bit_equal(
     make_setup: MakeSetup, tmp_path: Path, kills: list[int], options: dict[str, Any]
 ) -> None:
     alone = train(make_setup(**options), tmp_path / "alone")
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / ".4711-last.ckpt.tmp").write_bytes(b"half")  # of a run that was killed while it saved
     resumed = run_with_kills(make_setup, tmp_path / "killed", kills, **options)
     assert (resumed.done, resumed.scores, resumed.history) == (alone.done, alone.scores, alone.history)
     for name in ("last.safetensors", "best.safetensors"):
@@ -73,6 +75,7 @@ def test_killed_and_resumed_run_ends_bit_equal(
     states = [torch.load(tmp_path / run / "last.ckpt", weights_only=True) for run in ("alone", "killed")]
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "TrainingBatches", "global_step"):
         assert equal(states[0][part], states[1][part]), part
+    assert not list((tmp_path / "killed").glob(".*.tmp"))
     assert rows(tmp_path / "killed" / "metrics.csv") == rows(tmp_path / "alone" / "metrics.csv")
 
 
