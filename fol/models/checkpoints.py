@@ -28,15 +28,13 @@ from fol.models.backbone import BackboneConfig
 from fol.models.cards import Architecture, ModelCard
 from fol.models.preprocessing import Preprocessing
 
-#: Official name on the left, ours on the right; the first match counts.
-_RENAMED = (
-    (r"^backbone\.model\.(.*)\.mlp\.w12\.", r"backbone.\1.mlp.fc1."),
-    (r"^backbone\.model\.(.*)\.mlp\.w3\.", r"backbone.\1.mlp.fc2."),
-    (r"^backbone\.model\.", "backbone."),
-    (r"^aggregator\.", "aggregation."),
-    (r"^upconv\.", "local_head.upconv1."),
-    (r"^upconv2\.", "local_head.upconv2."),
-)
+#: How official names begin, and ours.
+_PREFIXES = {
+    "backbone.model.": "backbone.",
+    "aggregator.": "aggregation.",
+    "upconv.": "local_head.upconv1.",
+    "upconv2.": "local_head.upconv2.",
+}
 _UNUSED = "backbone.mask_token"
 #: numpy moved this module in 2.0; files name the one they were written with.
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -94,15 +92,24 @@ def _translated(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Our names for official ones; only a leading ``module.`` (DataParallel) is dropped."""
     result: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
-        ours = name.removeprefix("module.")
-        for pattern, replacement in _RENAMED:
-            if re.match(pattern, ours):
-                ours = re.sub(pattern, replacement, ours)
-                break
+        ours = _our_name(name.removeprefix("module."))
         if ours in result:
             raise CheckpointError(f"{path}: two tensors mean {ours!r}")
         result[ours] = tensor
     return result
+
+
+def _our_name(official: str) -> str:
+    for theirs, ours in _PREFIXES.items():
+        if official.startswith(theirs):
+            rest = official.removeprefix(theirs)
+            return ours + (our_dinov2_name(rest) if ours == "backbone." else rest)
+    return official
+
+
+def our_dinov2_name(published: str) -> str:
+    """Our name for a tensor of DINOv2: the SwiGLU layers of ViT-g alone are called otherwise."""
+    return published.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2.")
 
 
 def infer_architecture(checkpoint: Checkpoint, heads: int | None = None) -> Architecture:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from fol.errors import CheckpointError, ConfigError
 from fol.models.backbone import DinoV2
 from fol.models.cards import WeightSource
-from fol.models.checkpoints import Checkpoint, load_strict, read_checkpoint
+from fol.models.checkpoints import Checkpoint, load_strict, our_dinov2_name, read_checkpoint
 from fol.models.weights import find_weights
 
 _URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_{0}/dinov2_{0}_pretrain.pth"
 #: By width: the models without register tokens.
 _NAMES = {384: "vits14", 768: "vitb14", 1024: "vitl14", 1536: "vitg14"}
-#: The SwiGLU layers of ViT-g; the other names are ours already.
-_RENAMED = ((r"\.mlp\.w12\.", ".mlp.fc1."), (r"\.mlp\.w3\.", ".mlp.fc2."))
 
 
 def load_dinov2(backbone: DinoV2, weights: str | Path = "auto") -> None:
@@ -31,12 +28,7 @@ def load_dinov2(backbone: DinoV2, weights: str | Path = "auto") -> None:
         url = _URL.format(_NAMES[channels])
         weights = find_weights(WeightSource(url.rsplit("/", 1)[-1], url=url))
     checkpoint = read_checkpoint(Path(weights))
-    tensors = {}
-    for name, tensor in checkpoint.tensors.items():
-        for pattern, replacement in _RENAMED:
-            name = re.sub(pattern, replacement, name)
-        if name != "mask_token":
-            tensors[name] = tensor
+    tensors = {our_dinov2_name(name): tensor for name, tensor in checkpoint.tensors.items() if name != "mask_token"}
     if any(name.startswith("backbone.") for name in tensors):
         raise CheckpointError(f"{weights}: a whole FoL model, not a backbone; use it as model={weights}")
     load_strict(backbone, Checkpoint(checkpoint.path, tensors, {}))
