@@ -53,8 +53,9 @@ def read_place_csv(path: Path, group: str | None = None) -> list[PlaceRecord]:
     """Places of a CSV, in the order in which they first occur.
 
     ``group`` names the column that groups places; None takes the first of ``GROUP_COLUMNS`` that is there. Photos on
-    disk without a row are left alone. Raises ``DataError`` with file, line and column for a photo that is not there or
-    named twice, an empty place, a column that is missing, and a place in two groups.
+    disk without a row are left alone. A place lies where the most recent of its photos with coordinates does. Raises
+    ``DataError`` with file, line and column for a photo that is not there or named twice, an empty place, a column that
+    is missing, a place in two groups, and coordinates that are none.
     """
     header = read_header(path)
     place_column = next((name for name in _PLACE_COLUMNS if name in header), _PLACE_COLUMNS[0])
@@ -102,7 +103,7 @@ def read_overlapping(path: Path, places: Sequence[str], known: Sequence[str]) ->
 
 
 def _record(place: str, found: list[tuple[Row, Path]], group_column: str | None) -> PlaceRecord:
-    group, position = "", None
+    group = ""
     if group_column is not None:
         group = found[0][0].text(group_column)
         for row, _ in found:
@@ -110,8 +111,8 @@ def _record(place: str, found: list[tuple[Row, Path]], group_column: str | None)
             if row.text(group_column) != group and group_column not in ("sequence", "clip", "camera"):
                 raise row.error(group_column, f"place {place!r} is in {group!r} and in {row.text(group_column)!r}")
     found = sorted(found, key=lambda item: _age(item[0]), reverse=True)  # stable: without dates the file's order
-    for row, _ in found:
-        position = position or row_position(row)
+    positions = [row_position(row) for row, _ in found]  # of all rows, so that no mistake in one stays unseen
+    position = next((position for position in positions if position is not None), None)
     return PlaceRecord(place, tuple(image for _, image in found), group, position)
 
 

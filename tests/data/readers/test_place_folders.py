@@ -107,6 +107,11 @@ class TestCsv:
                 "image,place_id,city\na.jpg,p,Rome\nb.jpg,p,Oslo\n",
                 "line 3, column city: place 'p' is in 'Rome' and in 'Oslo'",
             ),
+            (
+                "image,place_id,lat,lon\na.jpg,p,48.8584,2.2945\nb.jpg,p,148.8584,2.2945\n",
+                "line 3, column lat, lon: latitude 148.8584",
+            ),
+            ("image,place_id,lat,lon\na.jpg,p,48.8584,2.2945\nb.jpg,p,48.8584,\n", "line 3, column lon: is empty"),
         ],
     )
     def test_refused(self, tmp_path: Path, content: str, expected: str) -> None:
