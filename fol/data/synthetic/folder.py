@@ -37,10 +37,10 @@ def write_city(
 
     Raises ``DataError`` when ``out`` already holds something else or cannot be written.
     """
-    if _is_complete(out, parameters):
-        return out
     partial = out.parent / f".{out.name}.partial"
     try:
+        if _is_complete(out, parameters):
+            return out
         if partial.is_dir() and _parameters_of(partial) not in (None, _written(parameters)):
             shutil.rmtree(partial)  # left by an interrupted run for another city
         work = pictures()

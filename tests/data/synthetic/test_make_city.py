@@ -114,6 +114,8 @@ class TestMakeCity:
         (tmp_path / "file").write_text("")
         with pytest.raises(DataError, match=r"city cannot be written \(Not a directory\): choose another folder"):
             make_city(tmp_path / "file" / "city", places=1, size=32)
+        with pytest.raises(DataError, match=r"cannot be written \(File name too long\): choose another folder"):
+            make_city(tmp_path / ("x" * 300), places=1, size=32)
         with pytest.raises(DataError, match="file exists and is not a synthetic city"):
             make_city(tmp_path / "file", places=1, size=32)
 
