@@ -19,7 +19,8 @@ from fol.training.distributed import gather_batch, rank
 from fol.training.options import TrainingOptions
 from fol.training.schedule import build_optimizer, learning_rate_factor
 
-#: Seeds of consecutive batches and of ranks lie this far apart, so that none is used twice.
+#: Seeds of consecutive runs lie the first number of batches apart, those of consecutive batches the second number of
+#: ranks: none is used twice by runs of fewer batches on fewer ranks.
 _BATCH_STRIDE, _RANK_STRIDE = 1_000_003, 7_919
 
 
