@@ -61,16 +61,19 @@ def next_of_place(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class AllowedSimilarity(CosineSimilarity):  # type: ignore[misc]  # the library has no types
-    """Cosine similarity for the library's miners, -inf for ``never_negative [B, B]`` bool: those are no candidates."""
+    """Cosine similarity for the library's miners, -inf where ``never_negative [B, B]`` bool: no candidates.
 
-    def __init__(self, never_negative: Tensor | None) -> None:
+    ``labels [B]``: pairs of one place stay positives whatever ``never_negative`` says.
+    """
+
+    def __init__(self, labels: Tensor, never_negative: Tensor | None) -> None:
         super().__init__()
-        self.never_negative = never_negative
+        self.hidden = None if never_negative is None else never_negative & (labels[:, None] != labels[None, :])
 
     def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
         """``[B, B]`` of unit rows ``[B, D]``."""
         similarity: Tensor = super().compute_mat(query_emb, ref_emb)
-        return similarity if self.never_negative is None else similarity.masked_fill(self.never_negative, -torch.inf)
+        return similarity if self.hidden is None else similarity.masked_fill(self.hidden, -torch.inf)
 
 
 @torch.no_grad()
@@ -81,8 +84,8 @@ def official_hard_triplets(
 
     ``never_negative [B, B]`` pairs are no negatives; an image that has no others is no anchor.
     """
-    anchor, positive, negative = BatchHardMiner(distance=AllowedSimilarity(never_negative))(descriptors, labels)
-    if never_negative is not None:  # the miner gives an image without any negative the first that is forbidden
-        kept = ~never_negative[anchor, negative]
+    anchor, positive, negative = BatchHardMiner(distance=AllowedSimilarity(labels, never_negative))(descriptors, labels)
+    if never_negative is not None:  # an image without any negative got whatever image
+        kept = (labels[anchor] != labels[negative]) & ~never_negative[anchor, negative]
         anchor, positive, negative = anchor[kept], positive[kept], negative[kept]
     return anchor, positive, negative

@@ -24,7 +24,7 @@ def multi_similarity(
     bool: pairs that the miner does not see, neither as positives nor as negatives. Both forms of the losses use this
     one.
     """
-    miner = MultiSimilarityMiner(epsilon=options.miner_epsilon, distance=AllowedSimilarity(never_negative))
+    miner = MultiSimilarityMiner(epsilon=options.miner_epsilon, distance=AllowedSimilarity(labels, never_negative))
     loss = MultiSimilarityLoss(
         alpha=options.alpha, beta=options.beta, base=options.base, distance=DotProductSimilarity()
     )
