@@ -1,0 +1,264 @@
+"""The kernels: nearest tokens of ragged pairs of sets, the list of tokens that were somebody's nearest, mutual matches.
+
+A *pair* is one query set ``x`` and one candidate set ``y``; both lie in packed arrays ``[sum of lengths, D]`` from row
+``start`` on, for ``length`` rows. One launch does all pairs: program ``p`` takes rows ``p % blocks`` of pair
+``p // blocks``. Results lie in rectangles ``[pairs, width]``, so nothing about a launch depends on what is in it.
+
+No kernel uses atomics, and every reduction has one order: results are the same, bit for bit, in any company.
+"""
+
+# The language inside @triton.jit is Triton's, not Python's; its types are known when a launch is compiled.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+LOWEST = tl.constexpr(-(2**31))
+
+# Nothing that varies from call to call may be baked into the code, or a new length would wait for the compiler; but
+# rows of addends are multiples of a tile always, and loads are wider for it.
+SPECIALISED_SIZES = ("addend_width",)
+UNALIGNED = ("x_start", "x_length", "y_start", "y_length", "start", "length", "bias", "x_bias", "y_bias")
+_kernel = triton.jit(
+    do_not_specialize=["blocks", "x_width", "y_width", "width", "mark_above"],
+    do_not_specialize_on_alignment=UNALIGNED,
+)
+
+
+@_kernel
+def nearest_float32(
+    x,
+    y,
+    x_start,
+    x_length,
+    y_start,
+    y_length,
+    listed,
+    value,
+    index,
+    marks,
+    mark_above,
+    blocks,
+    x_width,
+    y_width,
+    D: tl.constexpr,
+    BLOCK_X: tl.constexpr,
+    BLOCK_Y: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    LISTED: tl.constexpr,
+):
+    """Of every row of x the nearest row of y, by float32 products in the order of the dimensions.
+
+    The product of two rows has the same bits whichever of them is in ``x``, and wherever they stand.
+
+    LISTED False: all ``x_length[pair]`` rows; writes ``value`` and ``index [pairs, x_width]`` and sets
+    ``marks [pairs, y_width]`` of the nearest rows whose product is above ``mark_above``.
+    LISTED True: the ``x_length[pair]`` rows in ``listed [pairs, x_width]``; writes ``index`` at those rows alone.
+    """
+    program = tl.program_id(0)
+    pair = (program // blocks).to(tl.int64)
+    first = (program % blocks) * BLOCK_X
+    rows = tl.load(x_length + pair).to(tl.int32)
+    if first >= rows:
+        return
+    columns = tl.load(y_length + pair).to(tl.int32)
+    token = first + tl.arange(0, BLOCK_X)
+    present = token < rows
+    if LISTED:
+        token = tl.load(listed + pair * x_width + token, mask=present, other=0)
+    within = tl.arange(0, BLOCK_D)
+    x_rows = x + (tl.load(x_start + pair) + tl.where(present, token, 0))[:, None] * D + within[None, :]
+    y_rows = y + tl.load(y_start + pair) * D + within[:, None]
+    best = tl.full([BLOCK_X], float("-inf"), tl.float32)
+    nearest = tl.zeros([BLOCK_X], tl.int32)
+    for start in range(0, columns, BLOCK_Y):
+        column = start + tl.arange(0, BLOCK_Y)
+        b_rows = y_rows + tl.minimum(column, columns - 1)[None, :] * D
+        product = tl.zeros([BLOCK_X, BLOCK_Y], tl.float32)
+        for k in range(0, D, BLOCK_D):
+            product = tl.dot(tl.load(x_rows + k), tl.load(b_rows + k), product, input_precision="ieee")
+        product = tl.where((column < columns)[None, :], product, float("-inf"))
+        tile_best, tile_nearest = tl.max(product, axis=1, return_indices=True)
+        better = tile_best > best  # strictly: among equals the earlier tile holds the lower index
+        best = tl.where(better, tile_best, best)
+        nearest = tl.where(better, tile_nearest + start, nearest)
+    tl.store(index + pair * x_width + token, nearest, mask=present)
+    if not LISTED:
+        tl.store(value + pair * x_width + token, best, mask=present)
+        tl.store(marks + pair * y_width + nearest, tl.full([BLOCK_X], 1, tl.int8), mask=present & (best > mark_above))
+
+
+@_kernel
+def nearest_int8(
+    x,
+    y,
+    x_bias,
+    y_addend,
+    x_start,
+    x_length,
+    y_start,
+    y_length,
+    listed,
+    value,
+    index,
+    marks,
+    mark_above,
+    blocks,
+    x_width,
+    y_width,
+    addend_width,
+    D: tl.constexpr,
+    BLOCK_X: tl.constexpr,
+    BLOCK_Y: tl.constexpr,
+    BITS: tl.constexpr,
+    LISTED: tl.constexpr,
+):
+    """As ``nearest_float32`` for codes: the largest ``x . y + y_bias``, in integers; ``value`` is that sum.
+
+    ``mark_above`` is an integer that ``value + x_bias`` must exceed. A cell's sum and the number of its tile share one
+    integer, ``sum * 2^BITS + (2^BITS - 1 - tile)``: one multiplication with addition and one maximum per cell, and
+    among equals the lowest tile wins. What is added stands ready in ``y_addend [pairs, addend_width]`` (see
+    ``addends``). The caller sees to it that nothing overflows.
+    """
+    program = tl.program_id(0)
+    pair = (program // blocks).to(tl.int64)
+    first = (program % blocks) * BLOCK_X
+    rows = tl.load(x_length + pair).to(tl.int32)
+    if first >= rows:
+        return
+    columns = tl.load(y_length + pair).to(tl.int32)
+    token = first + tl.arange(0, BLOCK_X)
+    present = token < rows
+    if LISTED:
+        token = tl.load(listed + pair * x_width + token, mask=present, other=0)
+    within = tl.arange(0, D)
+    x_row = tl.load(x_start + pair) + tl.where(present, token, 0)
+    y_row = tl.load(y_start + pair)
+    a = tl.load(x + x_row[:, None] * D + within[None, :])
+    y_rows = y + y_row * D + within[:, None]
+    addend_row = y_addend + pair * addend_width
+    best = tl.full([BLOCK_X, BLOCK_Y], LOWEST, tl.int32)
+    for start in range(0, columns, BLOCK_Y):
+        column = start + tl.arange(0, BLOCK_Y)
+        b = tl.load(y_rows + column[None, :] * D, mask=(column < columns)[None, :], other=0)
+        product = tl.dot(a, b, out_dtype=tl.int32)
+        best = tl.maximum(best, product * 2**BITS + tl.load(addend_row + column)[None, :])
+    key, column = tl.max(best, axis=1, return_indices=True)
+    nearest = (2**BITS - 1 - (key & (2**BITS - 1))) * BLOCK_Y + column
+    tl.store(index + pair * x_width + token, nearest, mask=present)
+    if not LISTED:
+        found = key >> BITS
+        tl.store(value + pair * x_width + token, found, mask=present)
+        above = found + tl.load(x_bias + x_row) > mark_above
+        tl.store(
+            marks + pair * y_width + nearest,
+            tl.full([BLOCK_X], 1, tl.int8),
+            mask=present & above & (columns > 0),
+        )
+
+
+@_kernel
+def addends(bias, start, length, out, blocks, width, BLOCK: tl.constexpr, TILE: tl.constexpr, BITS: tl.constexpr):
+    """``bias * 2^BITS + 2^BITS - 1 - tile`` per token of each pair's set: ``out [pairs, width]``, lowest where absent.
+
+    ``width`` is a multiple of ``TILE``, the number of tokens that ``nearest_int8`` takes at a time.
+    """
+    program = tl.program_id(0)
+    pair = (program // blocks).to(tl.int64)
+    token = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
+    present = token < tl.load(length + pair)
+    value = tl.load(bias + tl.load(start + pair) + token, mask=present, other=0)
+    addend = tl.where(present, value * 2**BITS, LOWEST) + (2**BITS - 1 - token // TILE)
+    tl.store(out + pair * width + token, addend, mask=token < width)
+
+
+@_kernel
+def list_marked(marks, y_length, listed, count, width, BLOCK: tl.constexpr):
+    """Of every pair the marked tokens in ascending order: ``listed [pairs, width]``, ``count [pairs]``."""
+    pair = tl.program_id(0).to(tl.int64)
+    columns = tl.load(y_length + pair).to(tl.int32)
+    before = tl.zeros([1], tl.int32)
+    for start in range(0, columns, BLOCK):
+        token = start + tl.arange(0, BLOCK)
+        marked = tl.load(marks + pair * width + token, mask=token < columns, other=0).to(tl.int32)
+        place = before + tl.cumsum(marked, axis=0) - 1
+        tl.store(listed + pair * width + place, token, mask=marked > 0)
+        before += tl.sum(marked, axis=0)
+    tl.store(count + pair + tl.arange(0, 1), before.to(tl.int64))
+
+
+@triton.jit
+def _is_match(back, pair, row, nearest, rows, columns, y_width):
+    known = (row < rows) & (columns > 0)
+    return known & (tl.load(back + pair * y_width + nearest, mask=known, other=-1) == row)
+
+
+@_kernel
+def mutual_float32(
+    x_length,
+    y_length,
+    value,
+    index,
+    back,
+    partner,
+    similarity,
+    threshold,
+    blocks,
+    x_width,
+    y_width,
+    BLOCK: tl.constexpr,
+):
+    """Pairs of tokens that are each other's nearest, with ``value > threshold``: rows of ``BatchMatches``."""
+    program = tl.program_id(0)
+    pair = (program // blocks).to(tl.int64)
+    row = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
+    rows, columns = tl.load(x_length + pair), tl.load(y_length + pair)
+    place = pair * x_width + row
+    nearest = tl.load(index + place, mask=row < rows, other=0)
+    cosine = tl.load(value + place, mask=row < rows, other=0.0)
+    match = _is_match(back, pair, row, nearest, rows, columns, y_width) & (cosine > threshold)
+    tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
+    tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)
+
+
+@_kernel
+def mutual_int8(
+    x_bias,
+    y_bias,
+    y_integer_bias,
+    x_start,
+    x_length,
+    y_start,
+    y_length,
+    value,
+    index,
+    back,
+    partner,
+    similarity,
+    squared_scale,
+    squared_mean,
+    threshold,
+    blocks,
+    x_width,
+    y_width,
+    BLOCK: tl.constexpr,
+):
+    """As ``mutual_float32``, cosine ``dot / squared_scale + x_bias + y_bias - squared_mean``, rounded step by step."""
+    program = tl.program_id(0)
+    pair = (program // blocks).to(tl.int64)
+    row = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
+    rows, columns = tl.load(x_length + pair), tl.load(y_length + pair)
+    place = pair * x_width + row
+    nearest = tl.load(index + place, mask=row < rows, other=0)
+    match = _is_match(back, pair, row, nearest, rows, columns, y_width)
+    column = tl.load(y_start + pair) + nearest
+    dot = tl.load(value + place, mask=match, other=0) - tl.load(y_integer_bias + column, mask=match, other=0)
+    cosine = tl.div_rn(dot.to(tl.float32), squared_scale)
+    cosine += tl.load(x_bias + tl.load(x_start + pair) + row, mask=match, other=0.0)
+    cosine += tl.load(y_bias + column, mask=match, other=0.0)
+    cosine -= squared_mean
+    match &= cosine > threshold
+    tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
+    tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)
