@@ -1,13 +1,16 @@
-"""Full float32 arithmetic for a block of code, whatever the caller switched on for the rest of the process."""
+"""How precisely descriptors are compared, and full float32 for a block of code whatever the process has switched on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
+
+Precision = Literal["exact", "int8", "binary"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @contextmanager

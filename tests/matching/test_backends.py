@@ -245,7 +245,7 @@ def test_cuda_equals_the_cpu(published):
 
 def test_unknown_backend_lists_the_choices():
     with pytest.raises(
-        ConfigError, match=r"^unknown matching backend 'cublas'; choose one of: auto, reference, torch$"
+        ConfigError, match=r"^unknown matching backend 'cublas'; choose one of: auto, cpu, reference, torch, triton$"
     ):
         get_backend("cublas", "cpu")
     assert backend_names() == ("auto", "reference", "torch")

@@ -15,14 +15,15 @@ it the order of the sums, by shape. So a candidate has the same result, bit for 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from fol.matching.backends.torch_measures import Measure, measures
 from fol.matching.inputs import TokenSet
 from fol.matching.mutual_nearest import BatchMatches
-from fol.matching.precision import exact_float32
+from fol.matching.precision import Precision, exact_float32
 from fol.matching.threads import map_single_threaded
 
 _TILE_ROWS = 256
@@ -35,36 +36,43 @@ _GROUP_SIZE = 32
 
 
 class TorchTiledBackend:
-    """Float32, exact. Above the features it needs about ``12 N Lq`` bytes for the answer and 15 MB (CPU) of scratch."""
+    """Above the features it needs about ``12 N Lq`` bytes for the answer and 15 MB (CPU) of scratch; integers twice."""
 
     name = "torch"
 
-    def __init__(self, grouped: bool) -> None:
+    def __init__(self, grouped: bool, precision: Precision = "exact") -> None:
         self._grouped = grouped
+        self.precision = precision
 
     def match(self, query: TokenSet, candidates: Sequence[TokenSet], threshold: float | None) -> BatchMatches:
         """See ``Backend.match``."""
-        device = query.descriptors.device
-        partner = torch.full((len(candidates), len(query)), -1, device=device)
-        similarity = torch.zeros(len(candidates), len(query), device=device)
         least = -math.inf if threshold is None else threshold
-        if query.count:
-            with torch.no_grad(), exact_float32(device):
-                (_match_grouped if self._grouped else _match_each)(query, candidates, least, partner, similarity)
+        partner = torch.full((len(candidates), len(query)), -1, device=query.device)
+        similarity = torch.zeros(len(candidates), len(query), device=query.device)
+        rows = query.valid_rows()
+        match_all = _match_grouped if self._grouped else _match_each
+        with torch.no_grad(), exact_float32(query.device):
+            for measure, members in measures(self.precision, query, candidates):
+                chosen = [candidates[k] for k in members]
+                for k, (found, value) in zip(members, match_all(measure, query, chosen, least), strict=True):
+                    if rows is None:
+                        partner[k], similarity[k] = found, value
+                    else:
+                        partner[k, rows], similarity[k, rows] = found, value
         return BatchMatches(partner, similarity)
 
 
-def create(device: torch.device) -> TorchTiledBackend:
+def create(device: torch.device, precision: Precision = "exact") -> TorchTiledBackend:
     """Candidates one by one on the CPU, in groups elsewhere."""
-    return TorchTiledBackend(grouped=device.type != "cpu")
+    return TorchTiledBackend(device.type != "cpu", precision)
 
 
-def _aligned(descriptors: Tensor, rows: int) -> Tensor:
-    """Float32 rows, contiguous, filled up with zero rows to ``rows``; the input itself where it is that already."""
-    if descriptors.dtype == torch.float32 and descriptors.shape[0] == rows and descriptors.is_contiguous():
-        return descriptors
-    out = torch.zeros(rows, descriptors.shape[1], device=descriptors.device)
-    out[: descriptors.shape[0]] = descriptors
+def _aligned(rows: Tensor, length: int) -> Tensor:
+    """Contiguous rows, filled up with zero rows to ``length``; the input itself where it is that already."""
+    if rows.shape[0] == length and rows.is_contiguous():
+        return rows
+    out = rows.new_zeros(length, rows.shape[1])
+    out[: rows.shape[0]] = rows
     return out
 
 
@@ -73,36 +81,26 @@ def _up(length: int) -> int:
 
 
 def _match_each(
-    query: TokenSet, candidates: Sequence[TokenSet], least: float, partner: Tensor, similarity: Tensor
-) -> None:
-    """Fill rows of the answer in place, one candidate per thread at a time."""
-    tokens, query_rows = query.compact()
-    tokens = _aligned(tokens, _up(query.count))
+    measure: Measure, query: TokenSet, candidates: Sequence[TokenSet], least: float
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """Partner and similarity of the query's valid rows for every candidate, one candidate per thread at a time."""
+    ours = measure.rows(query, False)
+    rows = _aligned(ours.rows, _up(query.count))
 
-    def match(candidate: TokenSet) -> tuple[Tensor, Tensor] | None:
-        if candidate.count == 0:
-            return None
-        columns, candidate_rows = candidate.compact()
-        found, cosine = _match_pair(
-            tokens, query.count, _aligned(columns, _up(candidate.count)), candidate.count, least
-        )
-        return found if candidate_rows is None else torch.where(found >= 0, candidate_rows[found], -1), cosine
+    def match(candidate: TokenSet) -> tuple[Tensor, Tensor]:
+        theirs = measure.rows(candidate, True)
+        columns = _aligned(theirs.rows, _up(candidate.count))
+        found, value = _match_pair(rows, query.count, columns, candidate.count, measure.least(least))
+        return measure.finish(found, value, ours, theirs, candidate.valid_rows(), least)
 
-    for k, answer in enumerate(map_single_threaded(match, candidates)):
-        if answer is None:
-            continue
-        found, cosine = answer
-        if query_rows is None:
-            partner[k], similarity[k] = found, cosine
-        else:
-            partner[k, query_rows], similarity[k, query_rows] = found, cosine
+    return map_single_threaded(match, candidates)
 
 
 def _match_pair(query: Tensor, rows: int, candidate: Tensor, columns: int, least: float) -> tuple[Tensor, Tensor]:
     """Partner and similarity ``[rows]`` of one pair; both sets are filled up with zero rows that are not looked at."""
     height = min(_TILE_ROWS, max(_ALIGN, _TILE_CELLS // candidate.shape[0] // _ALIGN * _ALIGN), query.shape[0])
-    scratch = torch.empty(height * candidate.shape[0])
-    column_best = torch.full((columns,), -math.inf)
+    scratch = query.new_empty(height * candidate.shape[0])
+    column_best = query.new_full((columns,), -math.inf)
     column_owner = torch.full((columns,), -1)
     partner = torch.full((rows,), -1)
     for start in range(0, query.shape[0], height):
@@ -131,48 +129,38 @@ def _match_pair(query: Tensor, rows: int, candidate: Tensor, columns: int, least
 
 
 def _match_grouped(
-    query: TokenSet, candidates: Sequence[TokenSet], least: float, partner: Tensor, similarity: Tensor
-) -> None:
-    """Fill rows of the answer in place, equally long candidates together; no step waits for the device."""
-    tokens, query_rows = query.compact()
-    tokens = tokens.float().contiguous()
-    device = tokens.device
+    measure: Measure, query: TokenSet, candidates: Sequence[TokenSet], least: float
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """As ``_match_each``, equally long candidates together; no step waits for the device."""
+    ours = measure.rows(query, False)
+    tokens = ours.rows.contiguous()
+    answers: dict[int, tuple[Tensor, Tensor]] = {}
     by_width: dict[int, list[int]] = {}
     for k, candidate in enumerate(candidates):
-        if candidate.count:
-            by_width.setdefault(-(-candidate.count // 256) * 256, []).append(k)
+        by_width.setdefault(-(-candidate.count // 256) * 256, []).append(k)
     for width, members in by_width.items():
         height = min(_TILE_ROWS, len(tokens))
         size = max(1, min(_GROUP_SIZE, _GROUP_CELLS // (height * width)))
         for first in range(0, len(members), size):
             group = members[first : first + size]
+            theirs = [measure.rows(candidates[k], True) for k in group]
             # Always `size` candidates, empty ones at the end: a shorter last group would be another shape.
-            block = torch.zeros(size, width, tokens.shape[1], device=device)
-            rows = torch.zeros(size, width, dtype=torch.long, device=device)
-            absent = torch.ones(size, width, dtype=torch.bool, device=device)
-            for slot, k in enumerate(group):
-                columns, candidate_rows = candidates[k].compact()
-                block[slot, : len(columns)] = columns
-                absent[slot, : len(columns)] = False
-                rows[slot, : len(columns)] = (
-                    torch.arange(len(columns), device=device) if candidate_rows is None else candidate_rows
-                )
-            found, cosine = _match_block(tokens, block, absent, least)
-            matched = found >= 0
-            found = torch.where(matched, rows.gather(1, found.clamp(min=0)), -1)[: len(group)]
-            cosine = torch.where(matched, cosine, 0.0)[: len(group)]
-            for slot, k in enumerate(group):
-                if query_rows is None:
-                    partner[k], similarity[k] = found[slot], cosine[slot]
-                else:
-                    partner[k, query_rows], similarity[k, query_rows] = found[slot], cosine[slot]
+            block = tokens.new_zeros(size, width, tokens.shape[1])
+            absent = torch.ones(size, width, dtype=torch.bool, device=tokens.device)
+            for slot, side in enumerate(theirs):
+                block[slot, : len(side.rows)] = side.rows
+                absent[slot, : len(side.rows)] = False
+            found, value = _match_block(tokens, block, absent, measure.least(least))
+            for slot, (k, side) in enumerate(zip(group, theirs, strict=True)):
+                answers[k] = measure.finish(found[slot], value[slot], ours, side, candidates[k].valid_rows(), least)
+    return [answers[k] for k in range(len(candidates))]
 
 
 def _match_block(query: Tensor, block: Tensor, absent: Tensor, least: float) -> tuple[Tensor, Tensor]:
     """Partner (-1 for none) and similarity ``[B, Lq]`` of a block ``[B, Lc, D]`` with padding ``absent [B, Lc]``."""
     size, width, _ = block.shape
     length = len(query)
-    column_best = torch.full((size, width), -math.inf, device=query.device)
+    column_best = query.new_full((size, width), -math.inf)
     column_owner = torch.zeros(size, width, dtype=torch.long, device=query.device)
     best, nearest = [], []
     for start in range(0, length, _TILE_ROWS):
