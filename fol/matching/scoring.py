@@ -7,13 +7,20 @@ were scored together, nor on the device.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from fol.matching.mutual_nearest import BatchMatches
 
+#: What the similarity of a match adds to its weight: g in ``sum sqrt(w_q w_c) g(cos)``.
+SimilarityWeight = Literal["one", "cosine", "margin"]
+SIMILARITY_WEIGHTS: tuple[SimilarityWeight, ...] = get_args(SimilarityWeight)
+
 _FIXED_POINT = 2.0**32  # 2^-32 per term is far below float32, and 2^31 terms of at most 1 fit into int64
+_CELLS = 2**17  # terms at a time: a few megabytes in float64
 
 
 def count_matches(matches: BatchMatches) -> Tensor:
@@ -22,24 +29,41 @@ def count_matches(matches: BatchMatches) -> Tensor:
 
 
 def weighted_score(
-    matches: BatchMatches, query_weights: Tensor, candidate_weights: Sequence[Tensor], normalise: bool = True
+    matches: BatchMatches,
+    query_weights: Tensor,
+    candidate_weights: Sequence[Tensor],
+    normalise: bool = True,
+    similarity_weight: SimilarityWeight = "one",
+    threshold: float | None = None,
 ) -> Tensor:
-    """Sum over the matches of ``sqrt(w_q w_c)`` ``[N]`` float32, the bilateral weights of FoL++.
+    """Sum over the matches of ``sqrt(w_q w_c) g(cos)`` ``[N]`` float32; the root is the bilateral weight of FoL++.
 
-    ``query_weights [Lq]`` and N times ``candidate_weights [Lc]``, in [0, 1]. With ``normalise`` the sum is divided by
-    ``sqrt(sum(w_q) sum(w_c))`` over all tokens: as matches are one to one, the Cauchy-Schwarz inequality bounds the
-    result by 1, which an image reaches with itself, whatever its number of tokens. Zero where all weights are zero.
+    ``query_weights [Lq]`` and N times ``candidate_weights [Lc]``, in [0, 1]. g is 1 (``"one"``), the cosine, or
+    ``(cos - threshold) / (1 - threshold)`` (``"margin"``, which needs the ``threshold`` of the matches), cut to
+    [0, 1]. With ``normalise`` the sum is divided by ``sqrt(sum(w_q) sum(w_c))`` over all tokens: as matches are one to
+    one, the Cauchy-Schwarz inequality bounds the result by 1, which an image reaches with itself (with g = 1 there,
+    for distinct tokens), whatever its number of tokens. Zero where all weights are zero.
     """
-    if not len(matches):
+    count, length = matches.partner.shape
+    if not count:
         return torch.zeros(0, device=query_weights.device)
-    lengths = torch.tensor([0, *(len(w) for w in candidate_weights[:-1])])
-    starts = lengths.cumsum(0).to(query_weights.device, non_blocking=True)
+    ends = list(accumulate(len(weights) for weights in candidate_weights))
+    starts = torch.tensor([0, *ends[:-1]]).to(query_weights.device, non_blocking=True)
     packed = torch.cat([*candidate_weights, query_weights.new_zeros(1)])  # the last for candidates without tokens
-    partner_weights = packed[matches.partner.clamp(min=0) + starts[:, None]]
-    terms = torch.sqrt(query_weights * partner_weights).masked_fill(matches.partner < 0, 0.0)
-    total = _sum(terms)
+    step = max(1, _CELLS // max(1, length))
+    sums = []
+    for rows in (slice(first, first + step) for first in range(0, count, step)):
+        partner = matches.partner[rows]
+        terms = torch.sqrt(query_weights * packed[partner.clamp(min=0) + starts[rows, None]])
+        if similarity_weight != "one":
+            terms = terms * _gain(matches.similarity[rows], similarity_weight, threshold)
+        sums.append(_fixed(terms.masked_fill(partner < 0, 0.0)).sum(dim=1))
+    total = torch.cat(sums).double() / _FIXED_POINT
     if normalise:
-        scale = torch.sqrt(_sum(query_weights) * torch.stack([_sum(w) for w in candidate_weights]))
+        running = torch.cat([starts.new_zeros(1), _fixed(packed).cumsum(0)])
+        stops = torch.tensor(ends).to(starts.device, non_blocking=True)
+        own = (running[stops] - running[starts]).double() / _FIXED_POINT
+        scale = torch.sqrt(_fixed(query_weights).sum().double() / _FIXED_POINT * own)
         total = torch.where(scale > 0, total / scale, 0.0)
     return total.float()
 
@@ -51,6 +75,13 @@ def fuse(local_score: Tensor, global_similarity: Tensor | None, weight: float) -
     return (local_score.double() + weight * global_similarity.double()).float()
 
 
-def _sum(terms: Tensor) -> Tensor:
-    """Sum over the last dimension, float64."""
-    return (terms.double() * _FIXED_POINT).round().long().sum(dim=-1).double() / _FIXED_POINT
+def _gain(similarity: Tensor, kind: SimilarityWeight, threshold: float | None) -> Tensor:
+    if kind == "margin":
+        if threshold is None:
+            raise ValueError('similarity_weight "margin" needs the threshold of the matches')
+        similarity = (similarity - threshold) / (1 - threshold)
+    return similarity.clamp(0.0, 1.0)
+
+
+def _fixed(terms: Tensor) -> Tensor:
+    return (terms.double() * _FIXED_POINT).round().long()

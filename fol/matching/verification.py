@@ -85,11 +85,10 @@ def keep_inliers(
     matches: BatchMatches,
     query: TokenSet,
     candidates: Sequence[TokenSet],
-    checked: Sequence[int],
     model: VerificationModel,
     threshold: float | None,
 ) -> BatchMatches:
-    """``matches`` without the outliers of the ``checked`` candidates; the others stay as they are.
+    """``matches`` of the query with each candidate, without the outliers.
 
     ``threshold`` in pixels as in ``verify_matches``; None takes twice the larger token spacing of the pair. All sets
     must have positions, else ``MatchingError``.
@@ -97,9 +96,9 @@ def keep_inliers(
     partner = matches.partner.clone()
     query_positions = _positions(query, "the query")
     query_spacing = token_spacing(query_positions)
-    for k in checked:
+    for k, candidate in enumerate(candidates):
         found = matches[k]
-        positions = _positions(candidates[k], f"candidate {k}")
+        positions = _positions(candidate, f"candidate {k}")
         distance = _SPACINGS * max(query_spacing, token_spacing(positions)) if threshold is None else threshold
         inliers = verify_matches(query_positions[found.query_index], positions[found.candidate_index], model, distance)
         partner[k, found.query_index[~inliers]] = -1

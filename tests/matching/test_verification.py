@@ -100,14 +100,14 @@ def test_spacing_of_a_grid_is_its_step():
     assert token_spacing(torch.zeros(0, 2)) == 0
 
 
-def test_keeping_inliers_touches_only_the_checked_candidates():
+def test_keeping_inliers_drops_the_outliers_of_every_candidate():
     first, second = scene("homography", noise=0.0)
     token = torch.nn.functional.normalize(torch.rand(100, 8), dim=1)
     make = lambda positions: LocalFeatures(token, positions, torch.ones(100))  # noqa: E731
-    query, candidates = check_sets(make(first), [make(second), make(second)])
+    query, candidates = check_sets(make(first), [make(first), make(second)])
     matches = BatchMatches(torch.arange(100).repeat(2, 1), torch.ones(2, 100))
-    kept = keep_inliers(matches, query, candidates, [1], "homography", 3.0)
-    assert torch.equal(kept.partner[0], matches.partner[0])
+    kept = keep_inliers(matches, query, candidates, "homography", 3.0)
+    assert torch.equal(kept.partner[0], matches.partner[0])  # the same photo: all agree
     assert (kept.partner[1, :60] == torch.arange(60)).all()
     assert (kept.partner[1, 60:] == -1).all()
     assert (kept.similarity[1, 60:] == 0).all()
@@ -118,4 +118,4 @@ def test_positions_are_required():
     query, candidates = check_sets(torch.eye(3), [torch.eye(3)])
     matches = BatchMatches(torch.zeros(1, 3, dtype=torch.long), torch.ones(1, 3))
     with pytest.raises(MatchingError, match="^the query has no positions to verify"):
-        keep_inliers(matches, query, candidates, [0], "homography", 3.0)
+        keep_inliers(matches, query, candidates, "homography", 3.0)

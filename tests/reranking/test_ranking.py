@@ -266,7 +266,7 @@ def test_a_bad_candidate_is_named():
         ({"verify": "affine"}, "unknown verify 'affine'; choose one of: None, fundamental, homography"),
         ({"verify_threshold": 0.0}, "verify_threshold must be pixels above 0"),
         ({"verify_top": 0}, "verify_top must be an integer of at least 1"),
-        ({"backend": "cuda"}, "unknown backend 'cuda'; choose one of: auto, reference, torch"),
+        ({"backend": "cuda"}, "unknown backend 'cuda'; choose one of: auto, cpu, reference, torch, triton"),
     ],
 )
 def test_bad_options_say_the_way_out(values, message):
