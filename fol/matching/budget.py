@@ -80,7 +80,9 @@ def kept_rows(positions: Tensor | None, weights: Tensor, budget: int, by: Select
         cells = _cells(positions, budget)
         order = order[torch.argsort(_turn(cells[order]), stable=True)]
     elif positions is not None and by == "stride":
-        return _on_coarser_grid(positions, budget)
+        kept = _on_coarser_grid(positions, budget)
+        if len(kept):  # a region may miss every line of a coarse grid
+            return kept
     return order[:budget].sort().values
 
 
@@ -89,7 +91,8 @@ def _cells(positions: Tensor, budget: int) -> Tensor:
     corner = positions.amin(dim=0)
     extent = (positions.amax(dim=0) - corner).double()
     side = max(math.sqrt(float(extent.prod()) / budget), float(extent.amax()) / budget, 1e-6)
-    cell = ((positions - corner).double() / side).long()
+    last = (extent / side).ceil().long().clamp(min=1) - 1  # the far edge belongs to the last cell
+    cell = ((positions - corner).double() / side).long().minimum(last)
     return cell[:, 1] * (cell[:, 0].amax() + 1) + cell[:, 0]
 
 
