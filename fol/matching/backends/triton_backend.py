@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fol.errors import ConfigError
+from fol.matching.backends import torch_tiled
 from fol.matching.inputs import TokenSet, quantisers
 from fol.matching.mutual_nearest import BatchMatches
 from fol.matching.quantisation import Quantiser
@@ -40,8 +41,6 @@ def create(device: torch.device, precision: Precision = "exact") -> Backend:
     Binary matching is the torch backend's. Raises ``ConfigError`` where the kernels cannot run.
     """
     if precision == "binary":
-        from fol.matching.backends import torch_tiled
-
         return torch_tiled.create(device, precision)
     interpreted = os.environ.get("TRITON_INTERPRET") == "1" and find_spec("triton") is not None
     if not interpreted and not usable(device):
@@ -55,7 +54,7 @@ def create(device: torch.device, precision: Precision = "exact") -> Backend:
 class TritonBackend:
     """Exact float32, or integer arithmetic on codes. One transfer to the device per batch, and no waiting for it.
 
-    Codes of more than 256 dimensions, and sets of more codes than ``longest_coded_set``, are left to the torch backend.
+    Sets of more codes than ``launch.longest_coded_set`` (32768 of 128 dimensions) are left to the torch backend.
     """
 
     name = "triton"
@@ -73,7 +72,11 @@ class TritonBackend:
         """``match`` of each query with its own candidates, in the launches of one; sets may occur more than once."""
         answers: list[BatchMatches | None] = [None] * len(queries)
         with torch.no_grad():
-            for quantiser, pairs in self._grouped(queries, candidates):
+            groups = self._grouped(queries, candidates)
+            if not all(quantiser is None or _fits(quantiser, queries, candidates) for quantiser, _ in groups):
+                plain = torch_tiled.create(queries[0].device, self._precision)
+                return [plain.match(query, own, threshold) for query, own in zip(queries, candidates, strict=True)]
+            for quantiser, pairs in groups:
                 _fill(answers, queries, candidates, pairs, quantiser, threshold)
         return [
             _no_matches(query, len(own)) if answer is None else answer
@@ -96,6 +99,14 @@ class TritonBackend:
         return list(groups.values())
 
 
+def _fits(quantiser: Quantiser, queries: Sequence[TokenSet], candidates: Sequence[Sequence[TokenSet]]) -> bool:
+    """Whether the kernels can keep a product of codes and the number of a tile in one integer."""
+    from fol.matching.backends.triton_kernels.launch import longest_coded_set
+
+    longest = max(item.count for item in (*queries, *(c for own in candidates for c in own)))
+    return longest <= longest_coded_set(quantiser.dim)
+
+
 def _no_matches(query: TokenSet, count: int) -> BatchMatches:
     partner = torch.full((count, len(query)), -1, device=query.device)
     return BatchMatches(partner, torch.zeros(count, len(query), device=query.device))
@@ -110,7 +121,7 @@ def _fill(
     threshold: float | None,
 ) -> None:
     """Match the pairs (query, candidate), which are sorted by query, and put what is found into the answers."""
-    from fol.matching.backends.triton_kernels.launch import CodeScale, RaggedPairs, match_pairs, to_device
+    from fol.matching.backends.triton_kernels.launch import RaggedPairs, match_pairs, to_device
     from fol.matching.backends.triton_kernels.packing import pack
 
     x_numbers = list(dict.fromkeys(q for q, _ in pairs))
@@ -127,8 +138,7 @@ def _fill(
         [y.counts[slot] for slot in y_slots],
         queries[0].device,
     )
-    scale = None if quantiser is None else CodeScale(quantiser.scale, quantiser.squared_mean)
-    partner, similarity = match_pairs(x.sets, y.sets, table, threshold, scale)
+    partner, similarity = match_pairs(x.sets, y.sets, table, threshold, quantiser)
     if y.row_numbers is not None:
         row = table.table[2][:, None] + partner.clamp(min=0)
         partner = torch.where(partner >= 0, y.row_numbers[row], -1)

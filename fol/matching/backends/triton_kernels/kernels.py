@@ -227,7 +227,7 @@ def mutual_float32(
 def mutual_int8(
     x_bias,
     y_bias,
-    y_integer_bias,
+    y_whole_bias,
     x_start,
     x_length,
     y_start,
@@ -245,7 +245,10 @@ def mutual_int8(
     y_width,
     BLOCK: tl.constexpr,
 ):
-    """As ``mutual_float32``, cosine ``dot / squared_scale + x_bias + y_bias - squared_mean``, rounded step by step."""
+    """As ``mutual_float32``; the cosine is that of ``coded.int8_similarity``, in float64 and in the same order.
+
+    ``squared_scale [1]`` and ``squared_mean [1]`` are float64 arrays, as numbers would be passed in float32.
+    """
     program = tl.program_id(0)
     pair = (program // blocks).to(tl.int64)
     row = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
@@ -254,11 +257,12 @@ def mutual_int8(
     nearest = tl.load(index + place, mask=row < rows, other=0)
     match = _is_match(back, pair, row, nearest, rows, columns, y_width)
     column = tl.load(y_start + pair) + nearest
-    dot = tl.load(value + place, mask=match, other=0) - tl.load(y_integer_bias + column, mask=match, other=0)
-    cosine = tl.div_rn(dot.to(tl.float32), squared_scale)
-    cosine += tl.load(x_bias + tl.load(x_start + pair) + row, mask=match, other=0.0)
-    cosine += tl.load(y_bias + column, mask=match, other=0.0)
-    cosine -= squared_mean
+    dot = tl.load(value + place, mask=match, other=0) - tl.load(y_whole_bias + column, mask=match, other=0)
+    x_row = tl.load(x_start + pair) + row
+    wide = dot.to(tl.float64) / tl.load(squared_scale)
+    wide += tl.load(x_bias + x_row, mask=match, other=0.0).to(tl.float64)
+    wide += tl.load(y_bias + column, mask=match, other=0.0).to(tl.float64)
+    cosine = (wide - tl.load(squared_mean)).to(tl.float32)
     match &= cosine > threshold
     tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
     tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)

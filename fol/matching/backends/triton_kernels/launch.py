@@ -20,7 +20,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fol.matching.backends.coded import whole_bias
 from fol.matching.backends.triton_kernels import kernels
+from fol.matching.quantisation import Quantiser
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Tiles:
 LIST_BLOCK = 1024
 MUTUAL_BLOCK = 256
 _MAX_BIAS = 2**18  # twice the largest of unit rows at the largest scale
-MAX_CODED_DIM = 256
+_MAX_CODED_DIM = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +78,6 @@ class RaggedPairs:
         return RaggedPairs(table, max(query_lengths, default=0), max(candidate_lengths, default=0))
 
 
-@dataclass(frozen=True)
-class CodeScale:
-    """What turns products of codes into cosines: ``dot / scale^2 + bias_q + bias_c - squared_mean``."""
-
-    scale: float
-    squared_mean: float
-
-
 def to_device(values: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """An int64 tensor on ``device``; the copy is queued, from memory that the device reads by itself."""
     table = torch.tensor(values, dtype=torch.int64)
@@ -110,8 +104,9 @@ def tile_bits(dim: int) -> int:
 
 
 def longest_coded_set(dim: int) -> int:
-    """Tokens that one set of codes may have."""
-    return int(tiles(torch.int8, dim).y * 2 ** tile_bits(dim))
+    """Tokens that one set of codes of ``dim`` dimensions may have; 0 for more dimensions than a program can hold."""
+    dim = padded_dim(torch.int8, dim)
+    return int(tiles(torch.int8, dim).y * 2 ** tile_bits(dim)) if dim <= _MAX_CODED_DIM else 0
 
 
 def match_pairs(
@@ -119,11 +114,11 @@ def match_pairs(
     candidates: PackedSets,
     pairs: RaggedPairs,
     threshold: float | None,
-    code_scale: CodeScale | None = None,
+    quantiser: Quantiser | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Partner ``[P, query_width]`` int64 (-1 for none) and similarity float32 (0 for none), as in ``BatchMatches``.
 
-    With ``code_scale`` the sets are codes. Launches on the current stream of the device. Scratch beside the answer:
+    With ``quantiser`` the sets are its codes. Launches on the current stream of the device. Scratch beside the answer:
     ``P (8 query_width + 9 candidate_width)`` bytes, and ``4 P`` times both widths more for codes.
     """
     size, device = pairs.table.shape[1], pairs.table.device
@@ -133,10 +128,10 @@ def match_pairs(
         return partner.fill_(-1), similarity.zero_()
     least = -math.inf if threshold is None else threshold
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        if code_scale is None:
+        if quantiser is None:
             _match_float32(queries.rows, candidates.rows, pairs, least, partner, similarity)
         else:
-            _match_codes(queries, candidates, pairs, least, code_scale, partner, similarity)
+            _match_codes(queries, candidates, pairs, least, quantiser, partner, similarity)
     return partner, similarity
 
 
@@ -169,7 +164,7 @@ def _match_codes(
     y: PackedSets,
     pairs: RaggedPairs,
     least: float,
-    code_scale: CodeScale,
+    quantiser: Quantiser,
     partner: Tensor,
     similarity: Tensor,
 ) -> None:
@@ -177,8 +172,9 @@ def _match_codes(
     assert x.bias is not None and y.bias is not None
     dim = x.rows.shape[1]
     config, scratch, bits = tiles(x.rows.dtype, dim), _Scratch(pairs, torch.int32), tile_bits(dim)
-    squared_scale = code_scale.scale**2
-    x_bias, y_bias = (_integer_bias(side.bias, squared_scale, bits, dim) for side in (x, y))
+    # Kept from overflowing, which the biases of unit rows never come near.
+    limit = 2 ** (31 - bits) - dim * 127**2 - 1
+    x_bias, y_bias = (whole_bias(bias, quantiser).clamp_(-limit, limit) for bias in (x.bias, y.bias))
     x_place, y_place = pairs.table[:2], pairs.table[2:]
     x_addend = _addends(x_bias, x_place, pairs.query_width, config.y, bits)
     y_addend = _addends(y_bias, y_place, pairs.candidate_width, config.y, bits)
@@ -187,7 +183,7 @@ def _match_codes(
     grid, sizes = _grid(pairs, config.x, listed=False)
     kernels.nearest_int8[grid](
         x.rows, y.rows, x_bias, y_addend, *x_place, *y_place, scratch.listed, scratch.value, scratch.index,
-        scratch.marks, _mark_above(least, code_scale), *sizes, y_addend.shape[1], **constants, LISTED=False, **options,
+        scratch.marks, _mark_above(least, quantiser), *sizes, y_addend.shape[1], **constants, LISTED=False, **options,
     )  # fmt: skip
     scratch.list_marked(y_place[1])
     grid, sizes = _grid(pairs, config.x, listed=True)
@@ -196,9 +192,13 @@ def _match_codes(
         scratch.back, scratch.marks, 0, *sizes, x_addend.shape[1], **constants, LISTED=True, **options,
     )  # fmt: skip
     grid, sizes = _grid(pairs, MUTUAL_BLOCK, listed=False)
+    constants_in_double = [
+        torch.full((1,), value, dtype=torch.float64, device=x.rows.device)
+        for value in (quantiser.scale * quantiser.scale, quantiser.squared_mean)
+    ]
     kernels.mutual_int8[grid](
         x.bias, y.bias, y_bias, *x_place, *y_place, scratch.value, scratch.index, scratch.back, partner, similarity,
-        squared_scale, code_scale.squared_mean, least, *sizes, BLOCK=MUTUAL_BLOCK, enable_fp_fusion=False,
+        *constants_in_double, least, *sizes, BLOCK=MUTUAL_BLOCK,
     )  # fmt: skip
 
 
@@ -229,13 +229,6 @@ def _grid(pairs: RaggedPairs, block: int, listed: bool) -> tuple[tuple[int], tup
     return (blocks * pairs.table.shape[1],), (blocks, x_width, y_width)
 
 
-def _integer_bias(bias: Tensor | None, squared_scale: float, bits: int, dim: int) -> Tensor:
-    """Rounded to the unit of the products of codes; kept from overflowing, which unit rows never come near."""
-    assert bias is not None
-    limit = 2 ** (31 - bits) - dim * 127**2 - 1
-    return (bias * squared_scale).round_().clamp_(-limit, limit).to(torch.int32)
-
-
 def _addends(bias: Tensor, place: Tensor, width: int, tile: int, bits: int) -> Tensor:
     """``[P, width up to a multiple of tile]`` int32."""
     out = torch.empty(place.shape[1], -(-width // tile) * tile, dtype=torch.int32, device=bias.device)
@@ -246,7 +239,7 @@ def _addends(bias: Tensor, place: Tensor, width: int, tile: int, bits: int) -> T
     return out
 
 
-def _mark_above(least: float, code_scale: CodeScale) -> int:
+def _mark_above(least: float, quantiser: Quantiser) -> int:
     """An integer that the key of every cosine above ``least`` exceeds; both biases were rounded, and floats are."""
-    key = (least + code_scale.squared_mean) * code_scale.scale**2 - 8
+    key = (least + quantiser.squared_mean) * quantiser.scale**2 - 8
     return int(max(min(key, 2.0**30), -(2.0**30)))

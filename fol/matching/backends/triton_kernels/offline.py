@@ -32,11 +32,12 @@ DIMS = (64, 128, 256)
 
 _POINTERS = {
     "int64": ("x_start", "x_length", "y_start", "y_length", "start", "length", "count", "partner"),
-    "int32": ("index", "back", "listed", "out", "y_addend", "y_integer_bias"),
+    "int32": ("index", "back", "listed", "out", "y_addend", "y_whole_bias"),
+    "float64": ("squared_scale", "squared_mean"),
     "float32": ("similarity",),
     "int8": ("marks",),
 }
-_SHORT = {"int64": "i64", "int32": "i32", "float32": "fp32", "int8": "i8"}
+_SHORT = {"int64": "i64", "int32": "i32", "float64": "fp64", "float32": "fp32", "int8": "i8"}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def builds(dim: int) -> Iterator[Build]:
     yield Build("addends", {"BLOCK": LIST_BLOCK, "TILE": tiles(torch.int8, dim).y, "BITS": tile_bits(dim)}, {})
     yield Build("list_marked", {"BLOCK": LIST_BLOCK}, {})
     yield Build("mutual_float32", {"BLOCK": MUTUAL_BLOCK}, {})
-    yield Build("mutual_int8", {"BLOCK": MUTUAL_BLOCK}, {"enable_fp_fusion": 0})
+    yield Build("mutual_int8", {"BLOCK": MUTUAL_BLOCK}, {})
 
 
 def compile_offline(build: Build, capability: int) -> Report:
@@ -128,7 +129,7 @@ def _type(kernel: str, name: str) -> str:
         return "i32" if codes else "fp32"
     if name in ("bias", "x_bias", "y_bias"):  # rounded, or as the quantiser gives them
         return "*fp32" if kernel == "mutual_int8" else "*i32"
-    if name in ("threshold", "squared_scale", "squared_mean"):
+    if name == "threshold":
         return "fp32"
     for kind, names in _POINTERS.items():
         if name in names:

@@ -73,5 +73,5 @@ def _joined(parts: Sequence[Tensor]) -> Tensor:
 
 def _filled_up(rows: Tensor) -> Tensor:
     """Zeros in more dimensions where the kernels want more; they change no product."""
-    dim = rows.shape[1]
-    return torch.nn.functional.pad(rows, (0, padded_dim(rows.dtype, dim) - dim)).contiguous()
+    missing = padded_dim(rows.dtype, rows.shape[1]) - rows.shape[1]
+    return torch.nn.functional.pad(rows, (0, missing)) if missing else rows.contiguous()
