@@ -64,7 +64,11 @@ class Quantiser:
         centred = rows - self.mean
         if self.rotation is not None:
             centred = centred @ self.rotation.T
-        return (centred * self.scale).round_().clamp_(-MAX_CODE, MAX_CODE).to(torch.int8), rows @ self.mean
+        return (centred * self.scale).round_().clamp_(-MAX_CODE, MAX_CODE).to(torch.int8), self.bias(rows)
+
+    def bias(self, descriptors: Tensor) -> Tensor:
+        """``x . mean`` of descriptors ``[L, D]``: float32 ``[L]``."""
+        return descriptors.detach().float() @ self.mean
 
     def decode(self, codes: Tensor) -> Tensor:
         """Descriptors ``[L, D]`` float32 that the codes stand for; of unit length up to rounding."""

@@ -1,11 +1,11 @@
 """Implementations of the mutual-nearest operation for one query and many candidates.
 
 ``get_backend(name, device, precision)`` is the door. A backend is a module of this package with a class that satisfies
-``Backend`` and one line in the table below; it must keep the rules of ``fol.matching.mutual_nearest``, whose reference it is
-tested against. Documented tolerance between backends: they add float32 products in different orders, so similarities
-differ by about 1e-7, and where two tokens are that close to a tie, or a cosine that close to the threshold, a match may
-differ. On data without such near-ties the matches are equal. Within one backend the result for a candidate depends on
-that candidate and the query alone, bit for bit, never on the other candidates.
+``Backend`` and one line in the table below; it must keep the rules of ``fol.matching.mutual_nearest``, whose reference
+it is tested against. Documented tolerance between backends: they add float32 products in different orders, so
+similarities differ by about 1e-7, and where two tokens are that close to a tie, or a cosine that close to the
+threshold, a match may differ. On data without such near-ties the matches are equal. Within one backend the result for a
+candidate depends on that candidate and the query alone, bit for bit, never on the other candidates.
 
 Precisions: ``"exact"`` multiplies float32; ``"int8"`` multiplies 8-bit codes around a mean and adds the biases, which
 gives nearly the same cosines (``fol.matching.quantisation``); ``"binary"`` counts the differing signs of the codes, an
@@ -37,7 +37,7 @@ _MODULES = {
     "torch": "fol.matching.backends.torch_tiled",
     "triton": "fol.matching.backends.triton_backend",
 }
-_FASTEST = {"cuda": "triton"}
+_FASTEST = {"cpu": "cpu", "cuda": "triton"}
 
 
 class Backend(Protocol):
