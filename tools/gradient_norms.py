@@ -2,15 +2,13 @@
 
 python tools/gradient_norms.py [data=FOLDER] [places=6] [images=4] [size=322] [model=fol_tiny_untrained] [seed=0]
 
-FOLDER has places.csv (image, place_id) and images/; without it a small synthetic city is made for the occasion.
+FOLDER is a set of training places as fol train reads them; without it a small synthetic city is made for the occasion.
 """
 
 from __future__ import annotations
 
-import csv
 import sys
 import tempfile
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import fol
+from fol.data.training import read_training_places
 from fol.errors import FolError
 from fol.losses import FOL_LOSSES, OFFICIAL_LOSSES, FoLLoss
 from fol.losses.gradient_norms import gradient_norms
@@ -27,16 +26,16 @@ from fol.models.fol import FoL
 
 def read_batch(folder: Path, places: int, images: int, seed: int) -> tuple[list[Path], Tensor]:
     """``images`` photos of each of ``places`` random places that have as many, and their labels."""
-    by_place: dict[str, list[Path]] = defaultdict(list)
-    with (folder / "places.csv").open(newline="", encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
-            by_place[row["place_id"]].append(folder / "images" / row["image"])
-    enough = sorted(place for place, photos in by_place.items() if len(photos) >= images)
-    if len(enough) < places:
-        sys.exit(f"error: {folder}: {len(enough)} places have {images} images, {places} are asked for")
+    enough = read_training_places(folder, min_images=images)
+    if len(enough.places) < places:
+        sys.exit(f"error: {folder}: {len(enough.places)} places have {images} images, {places} are asked for")
     rng = np.random.default_rng(seed)
-    chosen = rng.choice(enough, places, replace=False)
-    paths = [path for place in chosen for path in rng.permutation(np.array(by_place[place], dtype=object))[:images]]
+    chosen = rng.choice(np.argsort(enough.places), places, replace=False)
+    paths = [
+        enough.images[number]
+        for place in chosen
+        for number in rng.permutation(np.arange(enough.starts[place], enough.starts[place + 1]))[:images]
+    ]
     return paths, torch.arange(places).repeat_interleave(images)
 
 
@@ -60,8 +59,6 @@ def main(words: list[str]) -> None:
     places, images, size, seed = (int(options[key]) for key in ("places", "images", "size", "seed"))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(options["data"]) if options["data"] else make_city(Path(temporary), places, images, seed)
-        if not (folder / "places.csv").is_file():
-            sys.exit(f"error: {folder / 'places.csv'} is not there: data= is a folder with places.csv and images/")
         paths, labels = read_batch(folder, places, images, seed)
         print(
             f"{len(paths)} photos of {places} places at {size} px, {options['model']}; norms of the unweighted terms\n"

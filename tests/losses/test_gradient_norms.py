@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import fol
+from fol.errors import FolError
 from fol.losses import FOL_LOSSES, OFFICIAL_LOSSES, TERMS, FoLLoss
 from fol.losses.gradient_norms import gradient_norms
 
@@ -81,8 +82,14 @@ def test_the_command_prints_a_row_for_every_loss_of_both_forms(photos, command, 
 
 
 @pytest.mark.parametrize(
-    ("word", "message"), [("places=many", "places=many"), ("data=/nowhere", "places.csv"), ("colour=1", "colour=1")]
+    ("word", "message"),
+    [("places=many", "places=many"), ("data=/nowhere", "/nowhere: no such folder"), ("colour=1", "colour=1")],
 )
 def test_mistakes_are_named(command, word, message):
-    with pytest.raises(SystemExit, match=message):
+    with pytest.raises((SystemExit, FolError), match=message):
         command([word])
+
+
+def test_too_few_places_are_counted(photos, command):
+    with pytest.raises(SystemExit, match="2 places have 2 images, 3 are asked for"):
+        command([f"data={photos}", "places=3", "images=2"])
