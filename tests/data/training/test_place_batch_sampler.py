@@ -16,7 +16,10 @@ from fol.errors import ConfigError
 
 
 def make(
-    counts: list[int], groups: list[str] | None = None, positions: NDArray[np.float64] | None = None
+    counts: list[int],
+    groups: list[str] | None = None,
+    positions: NDArray[np.float64] | None = None,
+    sets: NDArray[np.int64] | None = None,
 ) -> TrainingPlaces:
     return TrainingPlaces(
         "set",
@@ -26,6 +29,7 @@ def make(
         tuple(groups or [""] * len(counts)),
         positions,
         np.empty((0, 2), np.int64),
+        sets=sets,
     )
 
 
@@ -36,12 +40,13 @@ def settings_of_a_sampler(draw: st.DrawFn) -> dict[str, Any]:
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     positions = rng.uniform(0, 1000, (len(counts), 2))
     positions[rng.random(len(counts)) < 0.2] = np.nan
+    sets = np.sort(rng.integers(0, draw(st.integers(1, 4)), len(counts))) if draw(st.booleans()) else None
     return {
-        "places": make(counts, groups, positions),
+        "places": make(counts, groups, positions, sets),
         "places_per_batch": draw(st.integers(2, 9)),
         "images_per_place": draw(st.integers(1, 5)),
         "seed": draw(st.integers(0, 10**6)),
-        "hard": draw(st.sampled_from(["none", "group", "neighbourhood"])),
+        "hard": draw(st.sampled_from(["none", "set", "group", "neighbourhood"])),
         "choice": draw(st.sampled_from(["random", "recent"])),
         "drop_last": draw(st.booleans()),
         "short": draw(st.sampled_from(["fewer", "repeat"])),
@@ -76,6 +81,19 @@ def test_an_epoch(given_settings: dict[str, Any], epoch: int) -> None:
         assert min(len(set(places.place_of_image[batch].tolist())) for batch in batches) > 1
     for batch, again in zip(batches, PlaceBatchSampler(**given_settings).batches(epoch), strict=True):
         np.testing.assert_array_equal(batch, again)
+
+
+@settings(max_examples=100, deadline=None)
+@given(settings_of_a_sampler(), st.sampled_from(["set", "group"]), st.integers(0, 50))
+def test_whole_batches_of_a_set_or_a_group_are_not_mixed(given_settings: dict[str, Any], hard: str, epoch: int) -> None:
+    sampler = PlaceBatchSampler(**{**given_settings, "hard": hard})
+    size, places = sampler.places_per_batch, sampler.places
+    sets = np.zeros(len(places.places)) if places.sets is None else places.sets
+    keys = np.array(places.groups) if hard == "group" else sets
+    batches = sampler.place_batches(epoch)
+    pure = sum(len(batch) >= size and len(set(keys[batch].tolist())) == 1 for batch in batches)
+    joined = any(len(batch) > size for batch in batches)  # by the one place that was left over, of whatever set
+    assert pure >= sum(keys.tolist().count(key) // size for key in set(keys.tolist())) - joined
 
 
 @settings(max_examples=80, deadline=None)
