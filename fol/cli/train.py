@@ -23,6 +23,7 @@ from fol.data.training import (
     held_out_dataset,
     merge_places,
     read_training_places,
+    real_images,
     split_places,
 )
 from fol.errors import ConfigError
@@ -152,7 +153,7 @@ def read_options(config: DictConfig) -> tuple[TrainingOptions, FoLLossOptions, A
 def _training_places(settings: PlacesSettings, folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:
     """The places to learn from, and a data set of those held out of each folder."""
     sets: list[TrainingPlaces] = []
-    held_out: list[PlaceDataset] = []
+    held_out: dict[frozenset[Path], PlaceDataset] = {}
     for root in settings.folders:
         places = read_training_places(
             root,
@@ -163,15 +164,15 @@ def _training_places(settings: PlacesSettings, folder: Path, seed: int) -> tuple
         )
         if settings.held_out:
             places, kept = split_places(places, settings.held_out, seed=seed, by=settings.held_out_by)
-            if settings.folders.index(root) == len(sets):  # a folder may be given again, to be seen more often
-                held_out.append(held_out_dataset(kept))
+            # A folder may be given again, to be seen more often: it is validated on once.
+            held_out.setdefault(frozenset(real_images(kept.images)), held_out_dataset(kept))
         sets.append(places)
     for item in settings.synthetic:
         city = _city(item, "train", folder)
         sets.append(read_training_places(city, format="csv", min_images=settings.min_images))
     if not sets:
         raise ConfigError("nothing to learn from: give places.folders=[FOLDER] or experiment=smoke")
-    return (merge_places(sets) if len(sets) > 1 else sets[0]), held_out
+    return (merge_places(sets) if len(sets) > 1 else sets[0]), list(held_out.values())
 
 
 def _city(city: SyntheticSet, split: Literal["train", "val"], folder: Path) -> Path:

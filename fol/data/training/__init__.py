@@ -10,7 +10,14 @@ from fol.data.training.augmentation import BatchAugmentation
 from fol.data.training.augmentation_options import AUGMENTATIONS, AugmentationOptions, Change
 from fol.data.training.held_out import held_out_dataset
 from fol.data.training.images import PlaceImages
-from fol.data.training.places import SAME_PLACE_RADIUS, TrainingPlaces, merge_places, never_negative, split_places
+from fol.data.training.places import (
+    SAME_PLACE_RADIUS,
+    TrainingPlaces,
+    merge_places,
+    never_negative,
+    real_images,
+    split_places,
+)
 from fol.data.training.reading import read_training_places
 from fol.data.training.sampler import PlaceBatchSampler
 
@@ -27,5 +34,6 @@ __all__ = [
     "merge_places",
     "never_negative",
     "read_training_places",
+    "real_images",
     "split_places",
 ]

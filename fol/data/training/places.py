@@ -121,7 +121,7 @@ def _overlapping(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> 
     owners: dict[Path, list[int]] = {}
     shared: set[tuple[int, int]] = set()
     for s, offset in zip(sets, offsets, strict=False):
-        for image, place in zip(s.images, (s.place_of_image + offset).tolist(), strict=True):
+        for image, place in zip(real_images(s.images), (s.place_of_image + offset).tolist(), strict=True):
             known = owners.setdefault(image, [])
             for first in known:
                 if first < offset:
@@ -129,6 +129,12 @@ def _overlapping(sets: Sequence[TrainingPlaces], offsets: NDArray[np.int64]) -> 
                     shared |= {(other, place) for other in {first, *others}}
             known.append(place)
     return np.concatenate([*own, np.array(sorted(shared), np.int64).reshape(-1, 2)]).reshape(-1, 2)
+
+
+def real_images(images: Sequence[Path]) -> list[Path]:
+    """The images by one spelling of their folders, whether those were given relative, absolute or as a link."""
+    folders = {folder: folder.resolve() for folder in {image.parent for image in images}}
+    return [folders[image.parent] / image.name for image in images]
 
 
 def split_places(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,15 @@ def test_a_set_given_three_times_is_no_negative_of_itself() -> None:
     # p0 of the three is 0, 2, 4, p1 is 1, 3, 5
     pairs = {frozenset(pair) for pair in merge_places([one, one, one]).overlapping.tolist()}
     assert pairs == {frozenset(pair) for pair in ((0, 2), (0, 4), (2, 4), (1, 3), (1, 5), (3, 5))}
+
+
+def test_a_set_given_by_two_names_is_no_negative_of_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "p0").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a")
+    monkeypatch.chdir(tmp_path)
+    here = Path("a"), tmp_path / "a", tmp_path / "link", Path("other")
+    sets = [replace(places(1), name=str(i), images=(root / "p0" / "0.jpg",)) for i, root in enumerate(here)]
+    assert merge_places(sets).overlapping.tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
 def test_places_of_different_sets_are_never_near() -> None:
