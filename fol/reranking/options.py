@@ -11,9 +11,11 @@ import numpy as np
 from fol.errors import ConfigError
 from fol.matching import (
     PRECISIONS,
+    SELECTIONS,
     SIMILARITY_WEIGHTS,
     VERIFICATION_MODELS,
     Precision,
+    Selection,
     SimilarityWeight,
     VerificationModel,
     backend_names,
@@ -41,7 +43,7 @@ class RerankOptions:
     have no advantage and the score lies in [0, 1], where the fusion can weigh it.
     ``fusion_weight``: gamma in ``gamma S_g + S_l``, because the global view settles what local matches leave open;
     0 ignores it.
-    ``max_tokens``: at most so many tokens per image are matched, by region weight and spread over the photo
+    ``max_tokens``: at most so many tokens per image are matched, chosen by ``token_selection``
     (``fol.matching.select_tokens``): the time falls with the square. None takes all. A map that was built with a budget
     of its own (``local.max_tokens``) saves the selection and the space.
     ``candidate_margin``: match only candidates whose global similarity is within this of the best one's, at least
@@ -69,6 +71,7 @@ class RerankOptions:
     normalise: bool = True
     fusion_weight: float = 1.0
     max_tokens: int | None = None
+    token_selection: Selection = "spread"
     candidate_margin: float | None = None
     min_candidates: int = 10
     cascade_int8: int = 20
@@ -84,6 +87,7 @@ class RerankOptions:
             if value is not None and not _is_number(value):
                 raise ConfigError(f"{name} must be a finite cosine or None (no threshold), not {value!r}")
         _choice("precision", self.precision, PRECISIONS)
+        _choice("token_selection", self.token_selection, SELECTIONS)
         _choice("similarity_weight", self.similarity_weight, SIMILARITY_WEIGHTS)
         if self.similarity_weight == "margin" and (self.score_threshold is None or self.score_threshold >= 1):
             raise ConfigError("similarity_weight 'margin' needs a threshold below 1: set one, or choose 'cosine'")

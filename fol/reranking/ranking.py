@@ -71,8 +71,8 @@ def rerank(
         query_rows: Tensor | None = None
         candidate_rows: list[Tensor | None] = [None] * count
         if options.max_tokens is not None:
-            query, query_rows = thin(query, options.max_tokens)
-            thinned = [thin(candidate, options.max_tokens) for candidate in candidates]
+            query, query_rows = thin(query, options.max_tokens, options.token_selection)
+            thinned = [thin(candidate, options.max_tokens, options.token_selection) for candidate in candidates]
             candidates, candidate_rows = [tokens for tokens, _ in thinned], [rows for _, rows in thinned]
         found = run_stages(query, candidates, similarity, method, options)
         order = found.order[:top]

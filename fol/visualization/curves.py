@@ -1,0 +1,67 @@
+"""Lines over one quantity, such as recall over the number of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
+from fol.visualization.recall import COLOURS
+
+
+def draw_curves(
+    path: Path | str,
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    logarithmic: bool = False,
+    title: str = "",
+) -> None:
+    """Write a chart of named curves, each a sequence of (x, y), as PNG, atomically.
+
+    ``logarithmic`` spaces x by ratios; the marks on its axis are the curves' own values. Raises ``ConfigError`` for a
+    name without ``.png``, ``DataError`` when the file cannot be written, ``ValueError`` when there is nothing to draw.
+    """
+    check_png(Path(path))
+    save_png(curves_figure(curves, xlabel=xlabel, ylabel=ylabel, logarithmic=logarithmic, title=title), Path(path))
+
+
+def curves_figure(
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    logarithmic: bool = False,
+    title: str = "",
+) -> Figure:
+    """The figure that ``draw_curves`` writes."""
+    if not any(curves.values()):
+        raise ValueError("no curve to draw")
+    page = Page(6.4, 3.4)
+    axes = page.axes(0.62, 0.75, 5.55, 2.1)
+    for number, (name, points) in enumerate(curves.items()):
+        x, y = zip(*points, strict=True)
+        colour = COLOURS[number % len(COLOURS)]
+        axes.plot(x, y, color=colour, marker="o", markersize=3.5, linewidth=1.5, label=fits(name, 40))
+    if logarithmic:
+        axes.set_xscale("log")
+        ticks = sorted({x for points in curves.values() for x, _ in points})
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+        axes.set_xticks([], minor=True)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel(xlabel, fontsize=8.5, family=SANS, color=FAINT)
+    axes.set_ylabel(ylabel, fontsize=8.5, family=SANS, color=FAINT)
+    axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0, labelsize=8, labelcolor=INK)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, prop={"family": SANS, "size": 8.5}
+    )
+    if title:
+        page.text(0.2, 0.12, fits(title, 60), size=10, bold=True)
+    return page.figure
