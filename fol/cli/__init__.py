@@ -42,6 +42,7 @@ VERBS: Mapping[str, Verb] = {
     "demo": Verb("the main job on a small procedural city", {}),
     "train": Verb("train a model on places, resumably", {}),
     "sweep": Verb("train for every combination of key=a,b values", {}, options="train"),
+    "benchmark": Verb("how fast this machine does each part, beside the published formulation", {"subjects": True}),
     "models": Verb("list the named models, or show one card", {"name": False}),
     "convert": Verb("turn an official checkpoint into safetensors", {"model": False, "out": False}),
 }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.measuring import measure, parse
+from fol.benchmarks.measuring import compare
+from fol.benchmarks.peaks import Peaks
+from fol.benchmarks.report import Report, rows_of
 from fol.losses import FOL_LOSSES, OFFICIAL_LOSSES, FoLLoss
 from fol.losses.alignment import official_alignment
 from fol.losses.mining import official_hard_triplets
@@ -109,35 +111,45 @@ def published_step(output: FoLOutput, labels: Tensor, partner: list[int]) -> Ten
     )
 
 
-def run(words: list[str]) -> None:
-    """Measure and print a Markdown table."""
-    options = parse(words, {"places": 12, "images": 4, "size": 322, "repeats": 1, "threads": 1})
-    torch.set_num_threads(options["threads"])
-    output = random_output(options["places"], options["images"], options["size"])
-    labels = torch.arange(options["places"]).repeat_interleave(options["images"])
-    first = torch.arange(options["places"]).repeat_interleave(options["images"]) * options["images"]
-    partner = first + (torch.arange(len(labels)) + 1) % options["images"]
+@dataclass(frozen=True)
+class LossesSize:
+    """``places`` x ``images`` photos of ``size`` pixels; every formulation ``rounds`` times."""
+
+    places: int = 12
+    images: int = 4
+    size: int = 322
+    rounds: int = 3
+
+
+def measure(size: LossesSize, peaks: Peaks | None = None) -> Report:
+    """All losses forward and backward, ours batched (256 tokens per image, and every token) against the loops."""
+    output = random_output(size.places, size.images, size.size)
+    labels = torch.arange(size.places).repeat_interleave(size.images)
+    first = torch.arange(size.places).repeat_interleave(size.images) * size.images
+    partner = first + (torch.arange(len(labels)) + 1) % size.images
     local = FOL_LOSSES.local_triplet_options
     every = replace(local, stride=1, max_tokens=PADDED_TOKENS, similarity="mean", margin=0.0, pairs_at_once=4)
-    official = FoLLoss(OFFICIAL_LOSSES)
     forms: dict[str, Callable[[], Tensor]] = {
+        "published, loops": lambda: published_step(output, labels, partner.tolist()),
         "fol, batched": lambda: FoLLoss(FOL_LOSSES)(output, labels).total,
         "fol, batched, every token": lambda: (
             FoLLoss(replace(FOL_LOSSES, local_triplet_options=every))(output, labels).total
         ),
-        "published, loops": lambda: published_step(output, labels, partner.tolist()),
     }
+    values: dict[str, float] = {}
 
-    def step(loss: Callable[[], Tensor]) -> float:
+    def step(name: str) -> None:
         output.dense_local.grad = None
-        total = loss()
+        total = forms[name]()
         total.backward(retain_graph=True)
-        return float(total.detach())
+        values[name] = float(total.detach())
 
-    expected = float(official(output, labels, cel_partner=partner).total.detach())
-    rows = {name: measure(partial(step, loss), options["repeats"]) for name, loss in forms.items()}
-    value, slow, _ = rows["published, loops"]
-    print(f"{options}, torch {torch.__version__}; loops and loss.form=official differ by {abs(value - expected):.1e}\n")
-    print("| losses, forward and backward | seconds | ratio | extra peak MB |\n|---|---|---|---|")
-    for name, (_, seconds, memory) in rows.items():
-        print(f"| {name} | {seconds:.2f} | {slow / seconds:.1f} | {memory:.0f} |")
+    timings = compare({name: partial(step, name) for name in forms}, size.rounds)
+    expected = float(FoLLoss(OFFICIAL_LOSSES)(output, labels, cel_partner=partner).total.detach())
+    return Report(
+        "losses",
+        f"Forward and backward from the network's output, {size.places} places x {size.images} photos at {size.size} "
+        f"px, {torch.get_num_threads()} threads, median of {size.rounds}.",
+        rows_of(timings),
+        (f"The loops and loss.form=official differ by {abs(values['published, loops'] - expected):.1e}.",),
+    )

@@ -1,0 +1,38 @@
+"""``fol benchmark`` in small: every subject runs, agrees with its baseline, and is written down."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fol.benchmarks import SUBJECTS
+from fol.cli import main
+
+TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
+SMALL = {
+    "matching": ["matching.candidates=5", "matching.tokens=300", "matching.rounds=1"],
+    "losses": ["losses.places=2", "losses.images=2", "losses.size=224", "losses.rounds=1"],
+}
+
+
+@pytest.mark.parametrize("subject", list(SUBJECTS))
+def test_a_subject_runs_and_is_written_down(subject, tmp_path, capsys):
+    assert main(["benchmark", subject, "threads=1", f"out={tmp_path}", *SMALL[subject]]) == 0
+    printed = capsys.readouterr().out
+    written = (tmp_path / "benchmark.md").read_text()
+    assert f"### {subject}" in printed and f"### {subject}" in written
+    assert "Peaks of this machine, measured: float32 products" in written
+    assert Image.open(tmp_path / "benchmark.png").size[0] > 300
+    if subject == "matching":
+        assert "| exact | " in written and "identical counts |" in written
+    if subject == "losses":
+        assert float(written.split("differ by ")[1].split()[0].rstrip(".")) < 1e-5
+
+
+def test_the_tool_is_the_same_command(tmp_path):
+    done = subprocess.run([sys.executable, TOOL, "cooking", f"out={tmp_path}"], capture_output=True, text=True)
+    assert done.returncode == 1 and "unknown subject 'cooking'; choose among matching, losses" in done.stderr
