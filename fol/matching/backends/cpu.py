@@ -45,7 +45,8 @@ class CpuBackend:
         similarity = torch.zeros(len(candidates), len(query))
         rows = query.valid_rows()
 
-        def fill(match: _Match, k: int) -> None:
+        def fill(work: tuple[_Match, int]) -> None:
+            match, k = work
             found, value = match(candidates[k])
             numbers = candidates[k].valid_rows()
             if numbers is not None:
@@ -57,7 +58,7 @@ class CpuBackend:
 
         with torch.no_grad():
             for match, members in self._matchers(query, candidates, least):
-                map_single_threaded(lambda k, match=match: fill(match, k), members)
+                map_single_threaded(fill, [(match, k) for k in members])
         return BatchMatches(partner, similarity)
 
     def _matchers(

@@ -22,7 +22,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function`` as machine code that runs without Python's lock: made at its first call, in seconds, then kept."""
     folder = _folder()
     with _cache_in(folder):
-        return numba.njit(nogil=True, cache=folder is not None)(function)
+        kernel: Callable[..., Any] = numba.njit(nogil=True, cache=folder is not None)(function)
+    return kernel
 
 
 @cache

@@ -175,7 +175,7 @@ def product(left: Array, right: Array) -> Any:
     raise NotImplementedError("only for compiled code")
 
 
-@overload(product)
+@overload(product)  # type: ignore[untyped-decorator]
 def _product(left: Any, right: Any) -> Any:
     if left.dtype == types.float32:
         return _product_float32
