@@ -33,8 +33,10 @@ def check(build, capability):
     tensor_core = {name for name in report.instructions if name.endswith("MMA")}
     if build.kernel == "nearest_int8":
         assert tensor_core == {TENSOR_CORE[capability]}
-        assert report.registers <= 128
-        programs = 2
+        # Older tensor cores take their operands from registers, which 256 dimensions fill: one program at a time.
+        crowded = capability == 80 and build.constants["D"] > 128
+        assert report.registers <= (168 if crowded else 128)
+        programs = 1 if crowded else 2
     elif build.kernel == "nearest_float32":
         assert not tensor_core  # they would round to tf32
         # Each cell of a tile once per dimension of a step: no product is computed twice or by other means.

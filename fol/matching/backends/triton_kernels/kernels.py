@@ -17,9 +17,10 @@ import triton.language as tl
 
 LOWEST = tl.constexpr(-(2**31))
 
-# Nothing that varies from call to call may be baked into the code, or a new length would wait for the compiler; but
-# rows of addends are multiples of a tile always, and loads are wider for it.
-SPECIALISED_SIZES = ("addend_width",)
+# Adding and subtracting it rounds a float64 below 2^51 to a whole number, half to even, as torch.round does.
+WHOLE = tl.constexpr(1.5 * 2.0**52)
+
+# Nothing that varies from call to call may be baked into the code, or a new length would wait for the compiler.
 UNALIGNED = ("x_start", "x_length", "y_start", "y_length", "start", "length", "bias", "x_bias", "y_bias")
 _kernel = triton.jit(
     do_not_specialize=["blocks", "x_width", "y_width", "width", "mark_above"],
@@ -90,11 +91,16 @@ def nearest_float32(
         tl.store(marks + pair * y_width + nearest, tl.full([BLOCK_X], 1, tl.int8), mask=present & (best > mark_above))
 
 
+@triton.jit
+def _addend_row(pair, width, TILE: tl.constexpr):
+    return pair * (tl.cdiv(width, TILE) * TILE)
+
+
 @_kernel
 def nearest_int8(
     x,
     y,
-    x_bias,
+    x_addend,
     y_addend,
     x_start,
     x_length,
@@ -108,7 +114,6 @@ def nearest_int8(
     blocks,
     x_width,
     y_width,
-    addend_width,
     D: tl.constexpr,
     BLOCK_X: tl.constexpr,
     BLOCK_Y: tl.constexpr,
@@ -119,8 +124,7 @@ def nearest_int8(
 
     ``mark_above`` is an integer that ``value + x_bias`` must exceed. A cell's sum and the number of its tile share one
     integer, ``sum * 2^BITS + (2^BITS - 1 - tile)``: one multiplication with addition and one maximum per cell, and
-    among equals the lowest tile wins. What is added stands ready in ``y_addend [pairs, addend_width]`` (see
-    ``addends``). The caller sees to it that nothing overflows.
+    among equals the lowest tile wins. What is added stands ready in ``y_addend``, made by ``addends`` as ``x_addend``.
     """
     program = tl.program_id(0)
     pair = (program // blocks).to(tl.int64)
@@ -138,7 +142,7 @@ def nearest_int8(
     y_row = tl.load(y_start + pair)
     a = tl.load(x + x_row[:, None] * D + within[None, :])
     y_rows = y + y_row * D + within[:, None]
-    addend_row = y_addend + pair * addend_width
+    addend_row = y_addend + _addend_row(pair, y_width, BLOCK_Y)
     best = tl.full([BLOCK_X, BLOCK_Y], LOWEST, tl.int32)
     for start in range(0, columns, BLOCK_Y):
         column = start + tl.arange(0, BLOCK_Y)
@@ -151,7 +155,8 @@ def nearest_int8(
     if not LISTED:
         found = key >> BITS
         tl.store(value + pair * x_width + token, found, mask=present)
-        above = found + tl.load(x_bias + x_row) > mark_above
+        x_bias = tl.load(x_addend + _addend_row(pair, x_width, BLOCK_Y) + token, mask=present, other=0) >> BITS
+        above = found + x_bias > mark_above
         tl.store(
             marks + pair * y_width + nearest,
             tl.full([BLOCK_X], 1, tl.int8),
@@ -160,18 +165,27 @@ def nearest_int8(
 
 
 @_kernel
-def addends(bias, start, length, out, blocks, width, BLOCK: tl.constexpr, TILE: tl.constexpr, BITS: tl.constexpr):
-    """``bias * 2^BITS + 2^BITS - 1 - tile`` per token of each pair's set: ``out [pairs, width]``, lowest where absent.
+def addends(
+    bias, start, length, out, numbers, blocks, x_width, BLOCK: tl.constexpr, TILE: tl.constexpr, BITS: tl.constexpr
+):
+    """What ``nearest_int8`` adds to the products of each pair's tokens, lowest where there is none.
 
-    ``width`` is a multiple of ``TILE``, the number of tokens that ``nearest_int8`` takes at a time.
+    ``out [pairs, x_width up to a multiple of TILE]``: ``whole * 2^BITS + 2^BITS - 1 - tile`` with the bias as
+    ``coded.whole_bias`` rounds it, so ``whole`` is ``out >> BITS``. Limited to what leaves room for any product, which
+    the biases of unit rows never come near.
+    ``numbers [3]`` is a float64 array, as numbers would be passed in float32: squared scale, squared mean, that limit.
     """
     program = tl.program_id(0)
     pair = (program // blocks).to(tl.int64)
     token = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
     present = token < tl.load(length + pair)
-    value = tl.load(bias + tl.load(start + pair) + token, mask=present, other=0)
-    addend = tl.where(present, value * 2**BITS, LOWEST) + (2**BITS - 1 - token // TILE)
-    tl.store(out + pair * width + token, addend, mask=token < width)
+    value = tl.load(bias + tl.load(start + pair) + token, mask=present, other=0.0)
+    units = value.to(tl.float64) * tl.load(numbers)
+    limit = tl.load(numbers + 2)
+    units = tl.minimum(tl.maximum(units, -limit), limit)
+    whole = ((units + WHOLE) - WHOLE).to(tl.int32)
+    addend = tl.where(present, whole * 2**BITS, LOWEST) + (2**BITS - 1 - token // TILE)
+    tl.store(out + _addend_row(pair, x_width, TILE) + token, addend, mask=token < tl.cdiv(x_width, TILE) * TILE)
 
 
 @_kernel
@@ -227,7 +241,7 @@ def mutual_float32(
 def mutual_int8(
     x_bias,
     y_bias,
-    y_whole_bias,
+    y_addend,
     x_start,
     x_length,
     y_start,
@@ -237,17 +251,18 @@ def mutual_int8(
     back,
     partner,
     similarity,
-    squared_scale,
-    squared_mean,
+    numbers,
     threshold,
     blocks,
     x_width,
     y_width,
     BLOCK: tl.constexpr,
+    TILE: tl.constexpr,
+    BITS: tl.constexpr,
 ):
     """As ``mutual_float32``; the cosine is that of ``coded.int8_similarity``, in float64 and in the same order.
 
-    ``squared_scale [1]`` and ``squared_mean [1]`` are float64 arrays, as numbers would be passed in float32.
+    ``numbers``: see ``addends``.
     """
     program = tl.program_id(0)
     pair = (program // blocks).to(tl.int64)
@@ -257,12 +272,13 @@ def mutual_int8(
     nearest = tl.load(index + place, mask=row < rows, other=0)
     match = _is_match(back, pair, row, nearest, rows, columns, y_width)
     column = tl.load(y_start + pair) + nearest
-    dot = tl.load(value + place, mask=match, other=0) - tl.load(y_whole_bias + column, mask=match, other=0)
+    addend = tl.load(y_addend + _addend_row(pair, y_width, TILE) + nearest, mask=match, other=0)
+    dot = tl.load(value + place, mask=match, other=0) - (addend >> BITS)
     x_row = tl.load(x_start + pair) + row
-    wide = dot.to(tl.float64) / tl.load(squared_scale)
+    wide = dot.to(tl.float64) / tl.load(numbers)
     wide += tl.load(x_bias + x_row, mask=match, other=0.0).to(tl.float64)
     wide += tl.load(y_bias + column, mask=match, other=0.0).to(tl.float64)
-    cosine = (wide - tl.load(squared_mean)).to(tl.float32)
+    cosine = (wide - tl.load(numbers + 1)).to(tl.float32)
     match &= cosine > threshold
     tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
     tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)

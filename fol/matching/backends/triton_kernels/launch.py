@@ -1,4 +1,4 @@
-"""From packed sets to matches: six or eight launches for all pairs, none of which waits for the device.
+"""From packed sets to matches: four kernels for all pairs (six for codes), none of which waits for the device.
 
 1. every query token's nearest candidate token (of all), which marks those above the threshold;
 2. the marked candidate tokens, listed: only they can be in a match, so only their nearest query tokens are looked for;
@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fol.matching.backends.coded import whole_bias
 from fol.matching.backends.triton_kernels import kernels
 from fol.matching.quantisation import Quantiser
 
@@ -126,6 +125,8 @@ def match_pairs(
     similarity = torch.empty(size, pairs.query_width, device=device)
     if not partner.numel() or not pairs.candidate_width:
         return partner.fill_(-1), similarity.zero_()
+    if quantiser is not None and max(pairs.query_width, pairs.candidate_width) > longest_coded_set(quantiser.dim):
+        raise ValueError(f"sets of codes may have at most {longest_coded_set(quantiser.dim)} tokens")
     least = -math.inf if threshold is None else threshold
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
         if quantiser is None:
@@ -172,33 +173,27 @@ def _match_codes(
     assert x.bias is not None and y.bias is not None
     dim = x.rows.shape[1]
     config, scratch, bits = tiles(x.rows.dtype, dim), _Scratch(pairs, torch.int32), tile_bits(dim)
-    # Kept from overflowing, which the biases of unit rows never come near.
-    limit = 2 ** (31 - bits) - dim * 127**2 - 1
-    x_bias, y_bias = (whole_bias(bias, quantiser).clamp_(-limit, limit) for bias in (x.bias, y.bias))
+    numbers = _numbers(quantiser, 2 ** (31 - bits) - dim * 127**2 - 1, x.rows.device)
     x_place, y_place = pairs.table[:2], pairs.table[2:]
-    x_addend = _addends(x_bias, x_place, pairs.query_width, config.y, bits)
-    y_addend = _addends(y_bias, y_place, pairs.candidate_width, config.y, bits)
+    x_addend = _addends(x.bias, x_place, numbers, pairs.query_width, config.y, bits)
+    y_addend = _addends(y.bias, y_place, numbers, pairs.candidate_width, config.y, bits)
     constants = {"D": dim, "BLOCK_X": config.x, "BLOCK_Y": config.y, "BITS": bits}
     options = {"num_warps": config.warps, "num_stages": config.stages}
     grid, sizes = _grid(pairs, config.x, listed=False)
     kernels.nearest_int8[grid](
-        x.rows, y.rows, x_bias, y_addend, *x_place, *y_place, scratch.listed, scratch.value, scratch.index,
-        scratch.marks, _mark_above(least, quantiser), *sizes, y_addend.shape[1], **constants, LISTED=False, **options,
+        x.rows, y.rows, x_addend, y_addend, *x_place, *y_place, scratch.listed, scratch.value, scratch.index,
+        scratch.marks, _mark_above(least, quantiser), *sizes, **constants, LISTED=False, **options,
     )  # fmt: skip
     scratch.list_marked(y_place[1])
     grid, sizes = _grid(pairs, config.x, listed=True)
     kernels.nearest_int8[grid](
-        y.rows, x.rows, y_bias, x_addend, y_place[0], scratch.count, *x_place, scratch.listed, scratch.value,
-        scratch.back, scratch.marks, 0, *sizes, x_addend.shape[1], **constants, LISTED=True, **options,
+        y.rows, x.rows, y_addend, x_addend, y_place[0], scratch.count, *x_place, scratch.listed, scratch.value,
+        scratch.back, scratch.marks, 0, *sizes, **constants, LISTED=True, **options,
     )  # fmt: skip
     grid, sizes = _grid(pairs, MUTUAL_BLOCK, listed=False)
-    constants_in_double = [
-        torch.full((1,), value, dtype=torch.float64, device=x.rows.device)
-        for value in (quantiser.scale * quantiser.scale, quantiser.squared_mean)
-    ]
     kernels.mutual_int8[grid](
-        x.bias, y.bias, y_bias, *x_place, *y_place, scratch.value, scratch.index, scratch.back, partner, similarity,
-        *constants_in_double, least, *sizes, BLOCK=MUTUAL_BLOCK,
+        x.bias, y.bias, y_addend, *x_place, *y_place, scratch.value, scratch.index, scratch.back, partner, similarity,
+        numbers, least, *sizes, BLOCK=MUTUAL_BLOCK, TILE=config.y, BITS=bits,
     )  # fmt: skip
 
 
@@ -229,12 +224,20 @@ def _grid(pairs: RaggedPairs, block: int, listed: bool) -> tuple[tuple[int], tup
     return (blocks * pairs.table.shape[1],), (blocks, x_width, y_width)
 
 
-def _addends(bias: Tensor, place: Tensor, width: int, tile: int, bits: int) -> Tensor:
+def _numbers(quantiser: Quantiser, limit: int, device: torch.device) -> Tensor:
+    """Filled in by the device: a copy from the host would end with it in a captured graph."""
+    numbers = torch.empty(3, dtype=torch.float64, device=device)
+    for place, value in zip(numbers, (quantiser.scale * quantiser.scale, quantiser.squared_mean, limit), strict=True):
+        place.fill_(value)
+    return numbers
+
+
+def _addends(bias: Tensor, place: Tensor, numbers: Tensor, width: int, tile: int, bits: int) -> Tensor:
     """``[P, width up to a multiple of tile]`` int32."""
     out = torch.empty(place.shape[1], -(-width // tile) * tile, dtype=torch.int32, device=bias.device)
     blocks = -(-out.shape[1] // LIST_BLOCK)
     kernels.addends[(blocks * out.shape[0],)](
-        bias, place[0], place[1], out, blocks, out.shape[1], BLOCK=LIST_BLOCK, TILE=tile, BITS=bits
+        bias, *place, out, numbers, blocks, width, BLOCK=LIST_BLOCK, TILE=tile, BITS=bits
     )
     return out
 

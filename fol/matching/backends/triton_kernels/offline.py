@@ -32,9 +32,9 @@ DIMS = (64, 128, 256)
 
 _POINTERS = {
     "int64": ("x_start", "x_length", "y_start", "y_length", "start", "length", "count", "partner"),
-    "int32": ("index", "back", "listed", "out", "y_addend", "y_whole_bias"),
-    "float64": ("squared_scale", "squared_mean"),
-    "float32": ("similarity",),
+    "int32": ("index", "back", "listed", "out", "x_addend", "y_addend"),
+    "float64": ("numbers",),
+    "float32": ("similarity", "bias", "x_bias", "y_bias"),
     "int8": ("marks",),
 }
 _SHORT = {"int64": "i64", "int32": "i32", "float64": "fp64", "float32": "fp32", "int8": "i8"}
@@ -83,10 +83,11 @@ def builds(dim: int) -> Iterator[Build]:
             constants = {"D": dim, "BLOCK_X": config.x, "BLOCK_Y": config.y}
             constants |= {"BLOCK_D": config.dim} if dtype == torch.float32 else {"BITS": tile_bits(dim)}
             yield Build(name, {**constants, "LISTED": listed}, {"num_warps": config.warps, "num_stages": config.stages})
-    yield Build("addends", {"BLOCK": LIST_BLOCK, "TILE": tiles(torch.int8, dim).y, "BITS": tile_bits(dim)}, {})
+    keys = {"TILE": tiles(torch.int8, dim).y, "BITS": tile_bits(dim)}
+    yield Build("addends", {"BLOCK": LIST_BLOCK, **keys}, {})
     yield Build("list_marked", {"BLOCK": LIST_BLOCK}, {})
     yield Build("mutual_float32", {"BLOCK": MUTUAL_BLOCK}, {})
-    yield Build("mutual_int8", {"BLOCK": MUTUAL_BLOCK}, {})
+    yield Build("mutual_int8", {"BLOCK": MUTUAL_BLOCK, **keys}, {})
 
 
 def compile_offline(build: Build, capability: int) -> Report:
@@ -97,7 +98,7 @@ def compile_offline(build: Build, capability: int) -> Report:
     aligned = [
         position
         for position, (name, kind) in enumerate(signature.items())
-        if (kind[0] == "*" and name not in kernels.UNALIGNED) or name in kernels.SPECIALISED_SIZES
+        if (kind[0] == "*" and name not in kernels.UNALIGNED)
     ]
     source = ASTSource(
         kernel, signature, constexprs=constants, attrs={(k,): [["tt.divisibility", 16]] for k in aligned}
@@ -127,8 +128,6 @@ def _type(kernel: str, name: str) -> str:
         return "*i32" if codes else "*fp32"
     if name == "mark_above":
         return "i32" if codes else "fp32"
-    if name in ("bias", "x_bias", "y_bias"):  # rounded, or as the quantiser gives them
-        return "*fp32" if kernel == "mutual_int8" else "*i32"
     if name == "threshold":
         return "fp32"
     for kind, names in _POINTERS.items():
