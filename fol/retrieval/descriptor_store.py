@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -31,10 +32,10 @@ class DescriptorStore:
         self.dim = dim
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            mapped = mmap.mmap(file, rows * dim * 4, prot=mmap.PROT_READ)
+            self._mapped = mmap.mmap(file, rows * dim * 4, prot=mmap.PROT_READ)
         finally:
             os.close(file)
-        self._rows = np.frombuffer(mapped, "<f4").reshape(rows, dim)
+        self._rows = np.frombuffer(self._mapped, "<f4").reshape(rows, dim)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -43,9 +44,46 @@ class DescriptorStore:
         """All descriptors as (first row, view ``[<= rows, D]``), without copying."""
         return [(start, self._rows[start : start + rows]) for start in range(0, len(self), rows)]
 
+    def view(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Rows ``[start, stop)`` without copying."""
+        return self._rows[start:stop]
+
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Copies of some rows ``[N, D]``."""
+        self._prefetch(rows)
         return self._rows[rows]
+
+    def products(self, queries: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Inner products ``[Q, N]`` of ``queries [Q, D]`` with rows of their own ``[Q, N]``; -inf for rows below 0.
+
+        Reads the mapped file where it lies. A product does not depend on what else is asked for.
+        """
+        self._prefetch(rows)
+        if len(queries) == 1:  # FAISS spreads queries over its threads, so one query is given as several
+            parts = min(faiss.omp_get_max_threads(), max(1, rows.shape[1] // 16))
+            padded = np.pad(rows, ((0, 0), (0, -rows.shape[1] % parts)), constant_values=-1).reshape(parts, -1)
+            return _products(np.repeat(queries, parts, 0), self._rows, padded).reshape(1, -1)[:, : rows.shape[1]]
+        return _products(queries, self._rows, rows)
+
+    def _prefetch(self, rows: NDArray[np.int64]) -> None:
+        """Ask for all pages at once: a cold file that is touched row by row is read one row after the other."""
+        size = 4 * self.dim
+        if size < mmap.PAGESIZE:
+            return
+        for row in np.unique(rows[rows >= 0]).tolist():
+            start = row * size // mmap.PAGESIZE * mmap.PAGESIZE
+            self._mapped.madvise(mmap.MADV_WILLNEED, start, (row + 1) * size - start)
+
+
+def _products(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], rows: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    queries, rows = np.ascontiguousarray(queries), np.ascontiguousarray(rows)
+    products = np.empty(rows.shape, np.float32)
+    faiss.fvec_inner_products_by_idx(
+        *map(faiss.swig_ptr, (products, queries, vectors, rows)), queries.shape[1], *rows.shape
+    )
+    return products
 
 
 def as_descriptors(vectors: Tensor | NDArray[np.floating] | Sequence[Tensor], dim: int) -> NDArray[np.float32]:

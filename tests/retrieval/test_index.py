@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fol.errors import ConfigError, MapError
-from fol.retrieval import index as index_module
 from fol.retrieval.descriptor_store import DescriptorStore, as_descriptors
 from fol.retrieval.index import FlatIndex, get_recipe
+from fol.retrieval.index import flat as flat_module
 
 
 def _unit(rng: np.random.Generator, count: int, dim: int) -> NDArray[np.float32]:
@@ -24,7 +24,7 @@ def _index(folder: Path, vectors: NDArray[np.float32]) -> FlatIndex:
     path = folder / "descriptors-1.f32"
     vectors.astype("<f4").tofile(path)
     store = DescriptorStore(path, vectors.shape[1], len(vectors))
-    return FlatIndex.open(store, folder, FlatIndex.build(store, folder, 1, ()))
+    return FlatIndex.open(store, folder, FlatIndex.build(store, folder, 1, None))
 
 
 def _brute_force(vectors: NDArray[np.float32], query: NDArray[np.float32], k: int, exclude: list[int]) -> list[int]:
@@ -46,7 +46,7 @@ def test_flat_equals_brute_force(tmp_path: Path, seed: int, rows: int, queries: 
     vectors, asked = _unit(rng, rows, 12), _unit(rng, queries, 12)
     exclude = np.flatnonzero(rng.random(rows) < excluded)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_module, "_BLOCK_BYTES", 1)  # the smallest blocks: 256 rows
+        patch.setattr(flat_module, "_BLOCK_BYTES", 1)  # the smallest blocks: 256 rows
         similarities, found = _index(tmp_path, vectors).search(asked, k, exclude)
     assert similarities.shape == found.shape == (queries, min(k, rows - len(exclude)))
     assert (np.diff(similarities, axis=1) <= 0).all()
@@ -59,7 +59,7 @@ def test_equal_descriptors_come_in_the_order_of_their_rows(tmp_path: Path) -> No
     same = np.zeros((600, 4), np.float32)
     same[:, 0] = 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index_module, "_BLOCK_BYTES", 1)
+        patch.setattr(flat_module, "_BLOCK_BYTES", 1)
         _, rows = _index(tmp_path, same).search(same[:1], 600, np.array([0, 300]))
     assert rows[0].tolist() == [i for i in range(600) if i not in (0, 300)]
 
@@ -96,5 +96,5 @@ def test_half_precision_descriptors_are_taken() -> None:
 
 def test_unknown_recipe_lists_the_known_ones() -> None:
     assert get_recipe("flat") is FlatIndex
-    with pytest.raises(ConfigError, match="'ivf' is unknown: choose one of flat"):
+    with pytest.raises(ConfigError, match="'ivf' is unknown: choose one of auto, flat"):
         get_recipe("ivf")
