@@ -105,6 +105,11 @@ class LocalFeaturesBatch(Sequence[LocalFeatures]):
         parts = (torch.split(field, list(self.lengths)) for field in fields)
         return (LocalFeatures(*part) for part in zip(*parts, strict=True))
 
+    def to(self, device: torch.device | str) -> LocalFeaturesBatch:
+        """Copy to ``device``."""
+        descriptors, positions = self.descriptors.to(device), self.positions.to(device)
+        return LocalFeaturesBatch(descriptors, positions, self.weights.to(device), self.lengths)
+
     @staticmethod
     def pack(features: Sequence[LocalFeatures]) -> LocalFeaturesBatch:
         """Concatenate; raises ``ValueError`` when there is nothing to take the dimension from."""

@@ -1,15 +1,16 @@
 """Retrieval: descriptors to candidates, and what persists.
 
 For the rest of the library: ``PlaceMap`` (build, open, search, add, remove), its ``BuildReport``, ``ModelIdentity``
-and ``bytes_per_place`` for features from elsewhere and for estimates before building, ``Calibration`` and
-``confidence`` for what scores mean, ``calibration_is_possible`` for whether a map can say it, ``rank_features`` with
-``StageRanking`` for both stages at once, and the index recipes.
+and ``bytes_per_place`` for features from elsewhere and for estimates before building, ``LocalStoreOptions`` for how
+many bits local features take, ``Calibration`` and ``confidence`` for what scores mean, ``calibration_is_possible`` for
+whether a map can say it, ``rank_features`` with ``StageRanking`` for both stages at once, and the index recipes.
 """
 
 from fol.retrieval.calibration import IN_MAP_CONFIDENCE, confidence
 from fol.retrieval.calibration import is_possible as calibration_is_possible
 from fol.retrieval.changes import bytes_per_place
-from fol.retrieval.index import RECIPES, DescriptorIndex
+from fol.retrieval.index import RECIPES, DescriptorIndex, IndexDescription, IndexOptions, parse_bytes
+from fol.retrieval.local_options import LocalStoreOptions
 from fol.retrieval.manifest import MANIFEST, Calibration, Manifest, ModelIdentity
 from fol.retrieval.place_map import BuildReport, PlaceMap
 from fol.retrieval.two_stage import StageRanking, rank_features
@@ -21,6 +22,9 @@ __all__ = [
     "BuildReport",
     "Calibration",
     "DescriptorIndex",
+    "IndexDescription",
+    "IndexOptions",
+    "LocalStoreOptions",
     "Manifest",
     "ModelIdentity",
     "PlaceMap",
@@ -28,5 +32,6 @@ __all__ = [
     "bytes_per_place",
     "calibration_is_possible",
     "confidence",
+    "parse_bytes",
     "rank_features",
 ]

@@ -20,13 +20,16 @@ from fol.extraction import Skipped
 from fol.files import write_atomically
 from fol.retrieval.descriptor_store import DescriptorStore, as_descriptors
 from fol.retrieval.feeds import Feed
-from fol.retrieval.index import get_recipe
+from fol.retrieval.index import build_index
 from fol.retrieval.journal import JOURNAL, Journal, Progress, Undertaking
-from fol.retrieval.local_store import encode, record_dtype
+from fol.retrieval.local_store import LocalEncoder
 from fol.retrieval.manifest import Manifest, MapFile
 from fol.retrieval.places_table import PlacesTable, root_of
 from fol.retrieval.records import RecordFile, checksum
 from fol.types import Features, Place, ProgressCallback
+
+_FIRST_NAMES = {"descriptors": "descriptors-1.f32", "local": "local-1.bin", "local_table": "local-1.table"}
+QUANTISER_SUFFIX = ".quantiser"
 
 
 class MapWriter:
@@ -39,21 +42,32 @@ class MapWriter:
     def __init__(self, folder: Path, what: Undertaking, base: Manifest | None) -> None:
         self.folder, self.what, self.base = folder, what, base
         model = what.model
-        self.record_bytes = [4 * model.descriptor_dim]
-        paths = [folder / (base.files["descriptors"].name if base else "descriptors-1.f32")]
-        if model.local_dim:
-            self.record_bytes.append(record_dtype(model.max_tokens, model.local_dim).itemsize)
-            paths.append(folder / (base.files["local"].name if base else "local-1.bin"))
-        crcs = tuple(base.files[role].crc32 for role in self._roles) if base else (0,) * len(paths)
-        start = Progress(0, what.rows, crcs)
+        self._roles = ("descriptors", "local", "local_table") if what.local else ("descriptors",)
+        known = dict(base.files) if base else {role: MapFile(_FIRST_NAMES[role], 0, 0) for role in self._roles}
+        paths = [folder / known[role].name for role in self._roles]
+        start = Progress(
+            0,
+            what.rows,
+            tuple(known[role].bytes for role in self._roles),
+            tuple(known[role].crc32 for role in self._roles),
+        )
         self.state = self._unfinished(start, paths)
         self.resumed_from = self.state.done
         self._root = Path(base.images_root) if base else None
         self._tables: list[PlacesTable] = []
         self._files: list[RecordFile] = []
+        self._local: LocalEncoder | None = None
+        if what.local:
+            self._local = LocalEncoder(
+                paths[1].with_suffix(QUANTISER_SUFFIX),
+                model.max_tokens,
+                model.local_dim,
+                what.local.bits,
+                known=self.state.done > 0 or (base is not None and "quantiser" in base.files),
+            )
         try:
-            for path, size, crc in zip(paths, self.record_bytes, self.state.crcs, strict=True):
-                self._files.append(RecordFile(path, size, self.state.rows, crc))
+            for path, size, crc in zip(paths, self.state.sizes, self.state.crcs, strict=True):
+                self._files.append(RecordFile(path, size, crc))
             for file in self._files:
                 file.sync()
             Journal.start(folder, what, self.state if self.resumed_from else None)
@@ -62,19 +76,15 @@ class MapWriter:
             self._close_files()
             raise MapError(f"{folder} cannot be written: {error.strerror}") from error
 
-    @property
-    def _roles(self) -> tuple[str, ...]:
-        return ("descriptors", "local")[: len(self.record_bytes)]
-
     def _unfinished(self, start: Progress, paths: Sequence[Path]) -> Progress:
-        state = Journal.finished(self.folder, paths, self.record_bytes, start)
+        state = Journal.finished(self.folder, paths, start)
         found = Journal.undertaking(self.folder)
         if not state.done or found is None or (found.rows, found.next_id) != (self.what.rows, self.what.next_id):
             return start  # nothing to lose, or left over from what was committed since
-        if (found.model, found.index) != (self.what.model, self.what.index):
+        if (found.model, found.index, found.local) != (self.what.model, self.what.index, self.what.local):
             raise MapError(
-                f"{self.folder} holds {state.done} finished images of a build with {found.model} and index "
-                f"{found.index}, this is {self.what.model} and {self.what.index}: {self._way_out}"
+                f"{self.folder} holds {state.done} finished images of a build with {found}, this is {self.what}: "
+                f"{self._way_out}"
             )
         return state
 
@@ -117,7 +127,8 @@ class MapWriter:
                 self._write(features)
             state = Progress(
                 done=self.state.done + len(places),
-                rows=self._files[0].records,
+                rows=self.state.rows + len(kept),
+                sizes=tuple(file.size for file in self._files),
                 crcs=tuple(file.crc for file in self._files),
                 places=_list_checksum(places, self.state.places),
                 skipped=(*self.state.skipped, *skipped),
@@ -142,9 +153,9 @@ class MapWriter:
     def _write(self, features: Sequence[Features]) -> None:
         model = self.what.model
         descriptors = as_descriptors([f.descriptor for f in features], model.descriptor_dim)
-        blocks = [descriptors.reshape(-1).view(np.uint8).data]
-        if model.local_dim:
-            blocks.append(encode([f.local for f in features], model.max_tokens, model.local_dim))
+        blocks: list[memoryview | bytes] = [descriptors.reshape(-1).view(np.uint8).data]
+        if self._local:
+            blocks += self._local.encode([f.local for f in features], self._files[1].size)
         for file, block in zip(self._files, blocks, strict=True):
             file.append(block)
 
@@ -167,13 +178,16 @@ class MapWriter:
         table = PlacesTable.concatenated(tables)
         files = {"places": write_places(self.folder, table, generation)}
         for role, record_file in zip(self._roles, self._files, strict=True):
-            files[role] = MapFile(record_file.path.name, record_file.bytes, record_file.crc)
-        previous = base.index_files if base else ()
+            files[role] = MapFile(record_file.path.name, record_file.size, record_file.crc)
+        if self._local and self._local.quantiser:
+            files["quantiser"] = _described(self._local.path)
+        previous = (base.index, [f.name for f in base.index_files]) if base else None
         store = DescriptorStore(self._files[0].path, self.what.model.descriptor_dim, self.state.rows)
-        index_files = get_recipe(self.what.index).build(store, self.folder, generation, [f.name for f in previous])
+        index, index_files = build_index(store, self.folder, generation, self.what.index, previous)
         manifest = Manifest(
             model=self.what.model,
-            index=self.what.index,
+            index=index,
+            local=self.what.local,
             generation=generation,
             places=len(table),
             rows=self.state.rows,

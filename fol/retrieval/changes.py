@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from fol.errors import MapError
 from fol.extraction import Skipped
 from fol.files import LOCK, exchange_directories, final_name, sync_directory, writer_lock
-from fol.retrieval.builder import MapWriter, write_places
+from fol.retrieval.builder import QUANTISER_SUFFIX, MapWriter, write_places
 from fol.retrieval.feeds import Feed
+from fol.retrieval.index import IndexOptions
 from fol.retrieval.journal import JOURNAL, Journal, Undertaking
-from fol.retrieval.local_store import record_dtype
+from fol.retrieval.local_options import LocalStoreOptions
+from fol.retrieval.local_records import HEAD_BYTES, TABLE_ROW, token_bytes
 from fol.retrieval.manifest import MANIFEST, Calibration, Manifest, ModelIdentity
 from fol.retrieval.places_table import PlacesTable
 from fol.types import ProgressCallback
@@ -39,14 +41,26 @@ class Written:
     resumed_from: int
 
 
-def bytes_per_place(model: ModelIdentity) -> int:
-    """Disk space for one more place, less some dozens of bytes for its line in the table."""
-    local = record_dtype(model.max_tokens, model.local_dim).itemsize if model.local_dim else 0
-    return 4 * model.descriptor_dim + local
+def bytes_per_place(model: ModelIdentity, local: LocalStoreOptions | None = None) -> int:
+    """Disk space that one more place takes at most, less some dozens of bytes for its line in the table of places.
+
+    ``local`` None takes the default of the model's preset.
+    """
+    size = 4 * model.descriptor_dim
+    if model.local_dim:
+        bits = (local or LocalStoreOptions.of_preset(model.preset)).bits
+        size += model.max_tokens * token_bytes(model.local_dim, bits) + HEAD_BYTES + TABLE_ROW.itemsize
+    return size
 
 
 def create(
-    path: Path, model: ModelIdentity, index: str, feed: Feed, overwrite: bool, progress: ProgressCallback | None
+    path: Path,
+    model: ModelIdentity,
+    index: IndexOptions,
+    local: LocalStoreOptions | None,
+    feed: Feed,
+    overwrite: bool,
+    progress: ProgressCallback | None,
 ) -> Written:
     """Build a map in ``PATH.partial`` and give it its name when it is complete."""
     partial = path.with_name(path.name + ".partial")
@@ -63,7 +77,7 @@ def create(
         found = Journal.undertaking(partial)
         if found is None or found.kind != "build":  # an old map that was being deleted, or nothing at all
             _delete_files(partial)
-        writer = stack.enter_context(closing(MapWriter(partial, Undertaking("build", model, index), None)))
+        writer = stack.enter_context(closing(MapWriter(partial, Undertaking("build", model, index, local), None)))
         try:
             _check_space(partial, feed, writer)
             writer.run(feed, progress)
@@ -82,7 +96,7 @@ def extend(folder: Path, model: ModelIdentity, feed: Feed, progress: ProgressCal
     with writer_lock(folder, MapError):
         base = Manifest.read(folder)
         _clean(folder, base)
-        what = Undertaking("add", base.model, base.index, base.rows, base.next_id)
+        what = Undertaking("add", base.model, base.index.requested, base.local, base.rows, base.next_id)
         with closing(MapWriter(folder, what, base)) as writer:
             _check_space(folder, feed, writer)
             writer.run(feed, progress)
@@ -154,7 +168,7 @@ def _clean(folder: Path, manifest: Manifest) -> None:
     named = {file.name for file in (*manifest.files.values(), *manifest.index_files)}
     found = Journal.undertaking(folder)
     if found and (found.kind, found.rows, found.next_id) == ("add", manifest.rows, manifest.next_id):
-        named.add(JOURNAL)
+        named.update([JOURNAL, *(file.name for file in folder.glob("*" + QUANTISER_SUFFIX))])
     _delete_files(folder, keep={*named, MANIFEST})
 
 
@@ -174,7 +188,7 @@ def _delete(folder: Path) -> None:
 def _check_space(folder: Path, feed: Feed, writer: MapWriter) -> None:
     if feed.total is None:
         return
-    needed = (feed.total - writer.state.done) * bytes_per_place(writer.what.model)
+    needed = (feed.total - writer.state.done) * bytes_per_place(writer.what.model, writer.what.local)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise MapError(

@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fol.errors import MapError
+from fol.errors import ConfigError, MapError
 from fol.files import write_atomically
+from fol.retrieval.index import IndexOptions
+from fol.retrieval.local_options import LocalStoreOptions
 from fol.retrieval.manifest import ModelIdentity
 from fol.retrieval.records import RecordFile, checksum
 
@@ -25,18 +27,26 @@ _SYNC_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Undertaking:
-    """What is being done: building a map, or adding to the one that had ``rows`` records and ``next_id``."""
+    """What is being done: building a map, or adding to the one that had ``rows`` records and ``next_id``.
+
+    ``local`` says how local features are kept; None where the map has none.
+    """
 
     kind: Literal["build", "add"]
     model: ModelIdentity
-    index: str
+    index: IndexOptions
+    local: LocalStoreOptions | None = None
     rows: int = 0
     next_id: int = 0
+
+    def __str__(self) -> str:
+        local = f"{self.local.bits}-bit local features" if self.local else "no local features"
+        return f"{self.model}, index {self.index} and {local}"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """State after a batch: ``done`` places of the list, ``rows`` records in the files with checksums ``crcs``.
+    """State after a batch: ``done`` places of the list, ``rows`` records in files of ``sizes`` bytes and ``crcs``.
 
     ``places`` is the checksum of the finished part of the list, ``synced`` the records that were safe from a power cut,
     ``skipped`` (index, name, reason) of the photos of all batches so far that gave nothing.
@@ -44,6 +54,7 @@ class Progress:
 
     done: int
     rows: int
+    sizes: tuple[int, ...]
     crcs: tuple[int, ...]
     places: int = 0
     synced: int = 0
@@ -73,12 +84,14 @@ class Journal:
         if not header:
             return None
         try:
-            return Undertaking(**{**header, "model": ModelIdentity(**header["model"])})
-        except (TypeError, KeyError) as error:
+            local = None if header["local"] is None else LocalStoreOptions(**header["local"])
+            model, index = ModelIdentity(**header["model"]), IndexOptions(**header["index"])
+            return Undertaking(**{**header, "model": model, "index": index, "local": local})
+        except (TypeError, KeyError, ConfigError) as error:
             raise MapError(_not_understood(folder)) from error
 
     @staticmethod
-    def finished(folder: Path, files: Sequence[Path], record_bytes: Sequence[int], start: Progress) -> Progress:
+    def finished(folder: Path, files: Sequence[Path], start: Progress) -> Progress:
         """The last batch whose data are all there, or ``start`` (the state before the first) when none is.
 
         Data that were on the disk before the last sync are trusted; the rest is read once and verified.
@@ -89,13 +102,14 @@ class Journal:
         try:
             for entry in entries:
                 skipped.extend((int(i), str(name), str(reason)) for i, name, reason in entry.pop("skipped"))
-                states.append(Progress(**{**entry, "crcs": tuple(entry["crcs"])}, skipped=tuple(skipped)))
+                numbers = {name: tuple(map(int, entry[name])) for name in ("sizes", "crcs")}
+                states.append(Progress(**{**entry, **numbers}, skipped=tuple(skipped)))
         except (TypeError, KeyError, ValueError) as error:
             raise MapError(_not_understood(folder)) from error
         durable = max((state.synced for state in states), default=0)
         good = start
         for state in states:
-            if state.rows > durable and not _intact(files, record_bytes, good, state):
+            if state.rows > durable and not _intact(files, good, state):
                 break
             good = state
         return good
@@ -128,11 +142,13 @@ def _not_understood(folder: Path) -> str:
     return f"{folder / JOURNAL} is damaged or of another version of fol: delete it to drop the unfinished work"
 
 
-def _intact(files: Sequence[Path], record_bytes: Sequence[int], before: Progress, after: Progress) -> bool:
+def _intact(files: Sequence[Path], before: Progress, after: Progress) -> bool:
     try:
         return all(
-            checksum(path, after.rows * size, before.rows * size, crc) == wanted
-            for path, size, crc, wanted in zip(files, record_bytes, before.crcs, after.crcs, strict=True)
+            checksum(path, stop, start, crc) == wanted
+            for path, start, stop, crc, wanted in zip(
+                files, before.sizes, after.sizes, before.crcs, after.crcs, strict=True
+            )
         )
     except (MapError, FileNotFoundError):  # shorter than the journal says
         return False

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fol.errors import MapError
+from fol.errors import ConfigError, MapError
 from fol.extraction import Skipped
 from fol.files import write_atomically
+from fol.retrieval.index import IndexDescription
+from fol.retrieval.local_options import LocalStoreOptions
 from fol.types import Extractor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
@@ -81,13 +83,14 @@ class Calibration:
 class Manifest:
     """Everything that says how the other files are to be read.
 
+    ``local`` says how local features are kept; None where the map has none.
     ``rows`` records were ever written, ``places`` of them are still in the map; ``next_id`` is the first id
     that was never given out. ``images_root`` is the folder that relative image paths start from, and
     ``images_relative`` the same folder as seen from the map, for maps that move together with their photos.
     """
 
     model: ModelIdentity
-    index: str
+    index: IndexDescription
     generation: int
     places: int
     rows: int
@@ -97,6 +100,7 @@ class Manifest:
     images_relative: str
     created: str
     created_by: str
+    local: LocalStoreOptions | None = None
     index_files: tuple[MapFile, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     calibration: tuple[Calibration, ...] = field(default=(), repr=False)
@@ -122,7 +126,7 @@ class Manifest:
             raise MapError(f"{folder} is not a map (it has no {MANIFEST}): build one with `fol index`") from error
         except OSError as error:
             raise MapError(f"{path} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             raise MapError(f"{path} is damaged: build the map again, or restore this file from a copy") from error
         raise MapError(
             f"{path} has format version {found}, this fol reads {FORMAT_VERSION}: update fol, or build the map again"
@@ -140,7 +144,7 @@ def _no_map(folder: Path) -> str:
 def _parse(data: dict[str, Any]) -> Manifest:
     return Manifest(
         model=ModelIdentity(**data["model"]),
-        index=str(data["index"]),
+        index=IndexDescription.parse(data["index"]),
         generation=int(data["generation"]),
         places=int(data["places"]),
         rows=int(data["rows"]),
@@ -150,6 +154,7 @@ def _parse(data: dict[str, Any]) -> Manifest:
         images_relative=str(data["images_relative"]),
         created=str(data["created"]),
         created_by=str(data["created_by"]),
+        local=None if data["local"] is None else LocalStoreOptions(**data["local"]),
         index_files=tuple(_file(entry) for entry in data["index_files"]),
         skipped=tuple(Skipped(**entry) for entry in data["skipped"]),
         calibration=tuple(

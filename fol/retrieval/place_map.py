@@ -13,11 +13,13 @@ from torch import Tensor
 
 from fol.errors import ConfigError, MapError
 from fol.extraction import Skipped
+from fol.matching.quantisation import QuantisedLocalFeatures
 from fol.reranking import Method, RerankOptions
 from fol.retrieval import calibration, changes
 from fol.retrieval.descriptor_store import as_descriptors
 from fol.retrieval.feeds import FeatureFeed, Feed, PhotoFeed
-from fol.retrieval.index import get_recipe
+from fol.retrieval.index import IndexOptions
+from fol.retrieval.local_options import LocalStoreOptions
 from fol.retrieval.manifest import Calibration, Manifest, ModelIdentity
 from fol.retrieval.snapshot import Snapshot
 from fol.retrieval.two_stage import ranking_key
@@ -69,8 +71,9 @@ class PlaceMap:
         *,
         batch_size: int = 8,
         workers: int = 0,
-        index: str = "flat",
+        index: str | IndexOptions = "auto",
         store_local: bool = True,
+        local: LocalStoreOptions | None = None,
         overwrite: bool = False,
         calibrate: bool = True,
         progress: ProgressCallback | None = None,
@@ -79,13 +82,15 @@ class PlaceMap:
 
         The same call after an interruption goes on where it stopped. An existing map is replaced only with
         ``overwrite`` and only when the new one is complete. ``store_local=False`` leaves out the local
-        features: such maps answer by descriptors alone. ``calibrate`` measures afterwards what score means
+        features: such maps answer by descriptors alone; ``local`` says how they are kept otherwise, None as suits the
+        model's preset (16 bits for "official", 8 for others). ``calibrate`` measures afterwards what score means
         "in the map" (``fol.retrieval.calibration``) where there are enough places with coordinates.
         Raises ``MapError`` when not one photo can be used, when the disk is too small, or when ``path`` is taken.
         """
         feed = PhotoFeed(model, places, batch_size, workers)
         identity = _identity(model, store_local)
-        return _create(path, identity, feed, index, overwrite, calibrate, model.device, progress)
+        options = IndexOptions.of(index)
+        return _create(path, identity, feed, options, local, overwrite, calibrate, model.device, progress)
 
     @staticmethod
     def from_features(
@@ -95,8 +100,9 @@ class PlaceMap:
         *,
         total: int | None = None,
         batch_size: int = 256,
-        index: str = "flat",
+        index: str | IndexOptions = "auto",
         store_local: bool = True,
+        local: LocalStoreOptions | None = None,
         overwrite: bool = False,
         calibrate: bool = True,
         progress: ProgressCallback | None = None,
@@ -104,7 +110,7 @@ class PlaceMap:
         """Like ``build``, from features computed elsewhere; ``items`` in the same order when it is resumed."""
         feed = FeatureFeed(items, batch_size, total)
         identity = _identity(model, store_local)
-        return _create(path, identity, feed, index, overwrite, calibrate, "cpu", progress)
+        return _create(path, identity, feed, IndexOptions.of(index), local, overwrite, calibrate, "cpu", progress)
 
     @staticmethod
     def open(path: str | Path, model: Extractor | None = None) -> PlaceMap:
@@ -204,8 +210,11 @@ class PlaceMap:
         ids = snapshot.table.ids[np.searchsorted(snapshot.table.rows, rows)]
         return [Candidates(i, s) for i, s in zip(ids, similarities, strict=True)]
 
-    def local_features(self, ids: Ids) -> LocalFeaturesBatch:
-        """Local features of these places, in that order, float32; of length 0 where the map has none."""
+    def local_features(self, ids: Ids) -> LocalFeaturesBatch | QuantisedLocalFeatures:
+        """Local features of these places, in that order; of length 0 where the map has none.
+
+        Float32 from maps with 16 bits per component; codes from those with fewer, whose items decode to float32.
+        """
         snapshot = self._snapshot
         rows = snapshot.table.rows[self._indices(snapshot, ids)]
         if snapshot.local is None:
@@ -336,14 +345,15 @@ def _create(
     path: str | Path,
     identity: ModelIdentity,
     feed: Feed,
-    index: str,
+    index: IndexOptions,
+    local: LocalStoreOptions | None,
     overwrite: bool,
     calibrate: bool,
     device: torch.device | str,
     progress: ProgressCallback | None,
 ) -> BuildReport:
-    get_recipe(index)  # a wrong name fails before any work
-    written = changes.create(Path(path), identity, index, feed, overwrite, progress)
+    local = (local or LocalStoreOptions.of_preset(identity.preset)) if identity.local_dim else None
+    written = changes.create(Path(path), identity, index, local, feed, overwrite, progress)
     place_map = PlaceMap.open(path)
     if calibrate and calibration.is_possible(place_map):
         place_map.calibrate(device=device)

@@ -1,4 +1,4 @@
-"""The data files of a map: append-only records of a fixed size, and checksums of their parts."""
+"""The data files of a map, which are only ever appended to, and checksums of their parts."""
 
 from __future__ import annotations
 
@@ -25,41 +25,35 @@ def checksum(path: Path, stop: int, start: int = 0, value: int = 0) -> int:
 
 
 class RecordFile:
-    """Append-only file of fixed-size records with a running CRC-32.
+    """Append-only file with a running CRC-32.
 
-    Opening one cuts off whatever lies after the ``records`` that are known to be good, which is what an
-    interrupted writer leaves. Readers never look past the count that their manifest gives them.
+    Opening one cuts off whatever lies after the ``size`` bytes that are known to be good, which is what an
+    interrupted writer leaves. Readers never look past the size that their manifest gives them.
     """
 
-    def __init__(self, path: Path, record_bytes: int, records: int = 0, crc: int = 0) -> None:
+    def __init__(self, path: Path, size: int = 0, crc: int = 0) -> None:
         self.path = path
-        self.record_bytes = record_bytes
-        self.records = records
+        self.size = size
         self.crc = crc
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if os.fstat(self._file).st_size < self.bytes:
+        if os.fstat(self._file).st_size < size:
             os.close(self._file)
-            raise MapError(f"{path} is truncated: it should hold {self.bytes} bytes; build the map again")
-        os.ftruncate(self._file, self.bytes)
+            raise MapError(f"{path} is truncated: it should hold {size} bytes; build the map again")
+        os.ftruncate(self._file, size)
 
-    @property
-    def bytes(self) -> int:
-        """Size of the records together."""
-        return self.records * self.record_bytes
-
-    def append(self, data: memoryview) -> None:
-        """Add whole records, given as bytes. Raises ``OSError`` (the disk is full) with nothing counted."""
-        position = self.bytes
-        rest = data
+    def append(self, data: memoryview | bytes) -> None:
+        """Add bytes. Raises ``OSError`` (the disk is full) with nothing counted."""
+        position = self.size
+        rest = memoryview(data)
         while len(rest):
             written = os.pwrite(self._file, rest, position)
             position += written
             rest = rest[written:]
         self.crc = zlib.crc32(data, self.crc)
-        self.records += len(data) // self.record_bytes
+        self.size = position
 
     def sync(self) -> None:
-        """Wait until the records are on the disk."""
+        """Wait until the bytes are on the disk."""
         os.fdatasync(self._file)
 
     def close(self) -> None:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from fol.errors import MapError
 from fol.retrieval.descriptor_store import DescriptorStore
-from fol.retrieval.index import DescriptorIndex, get_recipe
-from fol.retrieval.local_store import LocalStore
+from fol.retrieval.index import DescriptorIndex, open_index
+from fol.retrieval.local_store import LocalStore, read_quantiser
 from fol.retrieval.manifest import Manifest, MapFile
 from fol.retrieval.places_table import PlacesTable
 from fol.retrieval.records import checksum
 
-_APPENDED = ("descriptors", "local")  # may be longer than the manifest says: an addition is under way or was killed
+# May be longer than the manifest says: an addition is under way or was killed.
+_APPENDED = ("descriptors", "local", "local_table")
 _ATTEMPTS = 5
 
 
@@ -66,12 +67,26 @@ def _open(folder: Path, manifest: Manifest) -> Snapshot:
         raise MapError(f"{path} is damaged (its checksum differs): build the map again")
     table = PlacesTable.read(data, path)
     descriptors = DescriptorStore(folder / files["descriptors"].name, model.descriptor_dim, manifest.rows)
-    index = get_recipe(manifest.index).open(descriptors, folder, [file.name for file in manifest.index_files])
-    local = None
-    if model.local_dim:
-        local = LocalStore(folder / files["local"].name, model.max_tokens, model.local_dim, manifest.rows)
+    index = open_index(descriptors, folder, manifest.index, [file.name for file in manifest.index_files])
+    local = open_local(folder, manifest) if manifest.local else None
     holes = np.setdiff1d(np.arange(manifest.rows), table.rows, assume_unique=True)
     return Snapshot(manifest, table, descriptors, index, local, holes, _images_root(folder, manifest))
+
+
+def open_local(folder: Path, manifest: Manifest) -> LocalStore:
+    """The local features of a map that has some."""
+    assert manifest.local is not None
+    file, table = manifest.files["local"], manifest.files["local_table"]
+    quantiser = read_quantiser(folder / manifest.files["quantiser"].name) if "quantiser" in manifest.files else None
+    return LocalStore(
+        folder / file.name,
+        folder / table.name,
+        file.bytes,
+        manifest.rows,
+        manifest.model.local_dim,
+        manifest.local.bits,
+        quantiser,
+    )
 
 
 def _check_size(folder: Path, file: MapFile, may_be_longer: bool) -> None:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from fol.reranking import Method, RerankOptions, rerank
-from fol.types import Candidates, Features, LocalFeaturesBatch, Ranking
+from fol.types import Candidates, Features, Ranking
 
 if TYPE_CHECKING:
     from fol.retrieval.place_map import PlaceMap
@@ -61,7 +61,7 @@ def rank_features(
     if not place_map.has_local_features or not len(found):
         return StageRanking(found, None, seconds)
     start = time.perf_counter()
-    local = _on(place_map.local_features(found.ids), device)
+    local = place_map.local_features(found.ids).to(device)
     seconds["read"] = time.perf_counter() - start
     start = time.perf_counter()
     ranking = rerank(
@@ -85,9 +85,3 @@ def ranking_key(place_map: PlaceMap, method: Method, options: RerankOptions | No
     details, usual = asdict(options or RerankOptions()), asdict(RerankOptions())
     details["backend"] = usual["backend"]  # gives the same scores faster
     return method, "" if details == usual else json.dumps(details, sort_keys=True)
-
-
-def _on(batch: LocalFeaturesBatch, device: torch.device | str) -> LocalFeaturesBatch:
-    return LocalFeaturesBatch(
-        batch.descriptors.to(device), batch.positions.to(device), batch.weights.to(device), batch.lengths
-    )

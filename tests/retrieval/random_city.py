@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fol.matching.quantisation import QuantisedLocalFeatures
 from fol.retrieval import ModelIdentity, PlaceMap
-from fol.types import Features, LocalFeatures, Place, Position
+from fol.types import Features, LocalFeatures, LocalFeaturesBatch, Place, Position
 
 IDENTITY = ModelIdentity("random", "ab12" * 16, "fol", descriptor_dim=16, local_dim=8, max_tokens=5)
 
@@ -62,12 +63,20 @@ def assert_holds(place_map: PlaceMap, city: RandomCity, ids: list[int]) -> None:
     assert place_map.ids.tolist() == ids
     assert len(place_map) == len(ids)
     assert place_map.places(ids) == [city.place(i) for i in ids]
-    for place_id, local in zip(ids, place_map.local_features(ids), strict=True):
+    stored = place_map.local_features(ids)
+    for place_id, local in zip(ids, stored, strict=True):
         expected = city.features(place_id)
         found = place_map.search(expected.descriptor, 1)
         assert found.ids.tolist() == [place_id]
         assert found.similarities[0] == pytest.approx(1, abs=1e-6)
         assert torch.equal(place_map.descriptors([place_id])[0], expected.descriptor)
-        assert torch.equal(local.descriptors, expected.local.descriptors.half().float())
-        assert torch.equal(local.positions, expected.local.positions)
+        assert torch.equal(local.descriptors, _kept(stored, expected.local.descriptors))
+        assert torch.allclose(local.positions, expected.local.positions, atol=0.01)  # 640 pixels in 65,535 steps
+        assert torch.allclose(local.weights, expected.local.weights, atol=0.5001 / 255)
     place_map.verify()
+
+
+def _kept(stored: LocalFeaturesBatch | QuantisedLocalFeatures, descriptors: Tensor) -> Tensor:
+    if isinstance(stored, LocalFeaturesBatch):
+        return descriptors.half().float()
+    return stored.quantiser.decode(stored.quantiser.encode(descriptors)[0])

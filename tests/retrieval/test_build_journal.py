@@ -7,24 +7,33 @@ from pathlib import Path
 import pytest
 
 from fol.errors import MapError
+from fol.retrieval.index import IndexOptions
 from fol.retrieval.journal import JOURNAL, Journal, Progress, Undertaking
+from fol.retrieval.local_options import LocalStoreOptions
 from fol.retrieval.manifest import ModelIdentity
 from fol.retrieval.records import RecordFile
 
-_WHAT = Undertaking("build", ModelIdentity("m", "ab" * 32, "fol", 1, 0, 0), "flat")
-_START = Progress(0, 0, (0,))
+_WHAT = Undertaking("build", ModelIdentity("m", "ab" * 32, "fol", 1, 8, 4), IndexOptions("flat"), LocalStoreOptions(2))
+_START = Progress(0, 0, (0,), (0,))
 
 
 def _batches(folder: Path, contents: list[bytes]) -> list[Progress]:
     """One journal line per content, which is a batch of 4-byte records after which one photo was skipped."""
     Journal.start(folder, _WHAT)
-    journal, file = Journal(folder), RecordFile(folder / "data", 4)
+    journal, file = Journal(folder), RecordFile(folder / "data")
     states = [_START]
     for content in contents:
         file.append(memoryview(content))
         skip = (states[-1].done + len(content) // 4, "bad.jpg", "broken")
         states.append(
-            Progress(skip[0] + 1, file.records, (file.crc,), places=len(states), skipped=(*states[-1].skipped, skip))
+            Progress(
+                skip[0] + 1,
+                file.size // 4,
+                (file.size,),
+                (file.crc,),
+                places=len(states),
+                skipped=(*states[-1].skipped, skip),
+            )
         )
         journal.append(states[-1], [file], [skip])
     journal.close()
@@ -33,7 +42,7 @@ def _batches(folder: Path, contents: list[bytes]) -> list[Progress]:
 
 
 def _finished(folder: Path) -> Progress:
-    return replace(Journal.finished(folder, [folder / "data"], [4], _START), synced=0)
+    return replace(Journal.finished(folder, [folder / "data"], _START), synced=0)
 
 
 def test_every_batch_counts_after_a_kill(tmp_path: Path) -> None:
@@ -78,5 +87,5 @@ def test_lines_of_another_version_are_not_guessed_at(tmp_path: Path) -> None:
 
 def test_no_journal_no_undertaking(tmp_path: Path) -> None:
     assert Journal.undertaking(tmp_path) is None
-    assert Journal.finished(tmp_path, [tmp_path / "data"], [4], _START) == _START
+    assert Journal.finished(tmp_path, [tmp_path / "data"], _START) == _START
     Journal.remove(tmp_path)

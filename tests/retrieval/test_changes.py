@@ -8,7 +8,7 @@ import pytest
 from random_city import RandomCity, assert_holds, build_map
 
 from fol.errors import MapError
-from fol.retrieval import PlaceMap
+from fol.retrieval import LocalStoreOptions, PlaceMap
 
 
 def test_adding_and_removing(path: Path, city: RandomCity) -> None:
@@ -153,6 +153,8 @@ def test_unfinished_work_is_not_mixed_with_other_work(path: Path, city: RandomCi
         MapError, match=r"12 finished images of a build with random \(ab12ab12\).* this is other \(cdcdcdcd\)"
     ):
         build_map(path, replace(city, identity=changed))
+    with pytest.raises(MapError, match="with random .* 8-bit local features, this is random .* and 2-bit local"):
+        build_map(path, city, local=LocalStoreOptions(bits=2))
     with pytest.raises(MapError, match=r"12 finished images, but of another list of photos: .* delete .*partial to"):
         PlaceMap.from_features(path, city.identity, city.items(range(1, 20)), batch_size=6)
     with pytest.raises(MapError, match="another list of photos"):  # a shorter one

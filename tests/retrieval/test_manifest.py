@@ -8,11 +8,15 @@ import pytest
 
 from fol.errors import MapError
 from fol.extraction import Skipped
+from fol.retrieval.index import IndexDescription, IndexOptions, MeasuredRecall
+from fol.retrieval.local_options import LocalStoreOptions
 from fol.retrieval.manifest import Calibration, Manifest, MapFile, ModelIdentity
 
 _MANIFEST = Manifest(
     model=ModelIdentity("m", "ab" * 32, "fol", 16, 8, 5, {"name_or_path": "m", "image_size": [140, 140]}),
-    index="flat",
+    index=IndexDescription(
+        IndexOptions("auto", 10**9), "rabitq", "auto: why", 40, {"bits": 1}, MeasuredRecall(9, 4, {"1@10": 1.0})
+    ),
     generation=3,
     places=9,
     rows=11,
@@ -22,6 +26,7 @@ _MANIFEST = Manifest(
     images_relative="../röt",
     created="2026-01-02T03:04:05+00:00",
     created_by="fol 0.1.0",
+    local=LocalStoreOptions(bits=2),
     index_files=(MapFile("index-3.faiss", 5, 6),),
     skipped=(Skipped("a b.jpg", "broken"),),
     calibration=(Calibration("fol", "", (0.25, 0.5), 100, 9, 50.0, 0),),
@@ -48,6 +53,7 @@ def test_the_way_a_model_is_loaded_is_no_part_of_its_identity() -> None:
         lambda text: text.replace('"rows": 11,', ""),
         lambda text: text.replace("places-3.parquet", "../../etc/passwd"),
         lambda text: text.replace('"bytes": 704', '"bytes": -704'),
+        lambda text: text.replace('"bits": 2', '"bits": 3'),
     ],
 )
 def test_damage_is_reported_in_one_line(tmp_path: Path, damage: object) -> None:
@@ -60,12 +66,13 @@ def test_damage_is_reported_in_one_line(tmp_path: Path, damage: object) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_newer_formats_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 3])
+def test_older_and_newer_formats_are_refused(tmp_path: Path, version: int) -> None:
     _MANIFEST.write(tmp_path)
     path = tmp_path / "manifest.json"
     data = json.loads(path.read_text())
-    path.write_text(json.dumps({"format_version": 2, "something": "else"} | {"rows": data["rows"]}))
-    with pytest.raises(MapError, match="format version 2, this fol reads 1: update fol"):
+    path.write_text(json.dumps({"format_version": version, "something": "else"} | {"rows": data["rows"]}))
+    with pytest.raises(MapError, match=f"format version {version}, this fol reads 2: update fol, or build"):
         Manifest.read(tmp_path)
 
 
