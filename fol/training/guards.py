@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lightning
@@ -18,33 +17,54 @@ class Guard(lightning.Callback):
     """Raises ``TrainingStopped`` for a loss that is not finite, collapsed descriptors, or a drop of recall.
 
     With the loss scaler of ``16-mixed`` a few infinite losses are normal; there ``patience`` in a row stop the run.
+    The batches are counted on the device. The counts are read, which waits for the device, after every ``every``-th
+    batch, and by whoever calls ``check`` before it keeps the weights.
     """
 
-    def __init__(self, options: GuardOptions, scaled: bool = False) -> None:
-        self.options = options
+    def __init__(self, options: GuardOptions, scaled: bool = False, every: int = 1) -> None:
+        self.options, self.every = options, every
         self.not_finite_allowed = options.patience if scaled else 1
-        self.not_finite = 0
-        self.narrow = 0
+        #: Batches in a row whose loss is not finite, and whose descriptors are narrow; the longest rows of each since
+        #: the last look.
+        self._row = torch.zeros(2, dtype=torch.int64)
+        self._longest = torch.zeros(2, dtype=torch.int64)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the loss and the descriptors of the batch."""
+        """Count the batch."""
         if not isinstance(module, PlaceTraining) or module.last is None:
             return
-        self.not_finite = 0 if torch.isfinite(module.last.total) else self.not_finite + 1
-        if self.not_finite >= self.not_finite_allowed:
+        spread = module.last_spread
+        bad = torch.stack([~torch.isfinite(module.last.total.detach()), ~(spread >= self.options.min_spread)])
+        self._row = (self._row.to(bad.device, non_blocking=True) + 1) * bad
+        self._longest = torch.maximum(self._longest.to(bad.device, non_blocking=True), self._row)
+        if (batch_idx + 1) % self.every == 0:
+            self.check(module, batch_idx)
+
+    def check(self, module: PlaceTraining, batch: int) -> None:
+        """``TrainingStopped`` for what was counted up to number ``batch``."""
+        not_finite, narrow = self._longest.tolist()
+        self._longest = self._row
+        if not_finite >= self.not_finite_allowed and module.last is not None:
             values = ", ".join(f"{name} {float(value.detach()):.3g}" for name, value in module.last.terms.items())
             raise TrainingStopped(
-                f"batch {batch_idx}: the loss is not finite ({values}); lower optimizer.lr, set optimizer.clip_norm, "
+                f"batch {batch}: the loss is not finite ({values}); lower optimizer.lr, set optimizer.clip_norm, "
                 "or use loop.precision=32-true"
             )
-        spread = float(module.last_spread)
-        self.narrow = self.narrow + 1 if spread < self.options.min_spread or math.isnan(spread) else 0
-        if self.narrow >= self.options.patience:
+        if narrow >= self.options.patience:
             raise TrainingStopped(
-                f"batch {batch_idx}: all photos get the same descriptor (spread {spread:.4f} of 1, for "
-                f"{self.narrow} batches); lower optimizer.lr or lengthen schedule.warmup"
+                f"batch {batch}: all photos get the same descriptor (spread {float(module.last_spread):.4f} of 1, for "
+                f"{narrow} batches); lower optimizer.lr or lengthen schedule.warmup"
+            )
+
+    def check_weights(self, module: PlaceTraining, batch: int) -> None:
+        """``TrainingStopped`` for weights that are not finite: a finite loss can have a gradient that is not."""
+        finite = torch.stack([torch.isfinite(weight).all() for weight in module.network.parameters()])
+        if not finite.all():
+            raise TrainingStopped(
+                f"batch {batch}: weights are not finite after its step; lower optimizer.lr, set optimizer.clip_norm, "
+                "or use loop.precision=32-true"
             )
 
     def check_recall(self, scores: ValidationScores, best: ValidationScores | None, monitor: str) -> None:
@@ -61,8 +81,10 @@ class Guard(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, so that a resumed run stops where the uninterrupted one does."""
-        return {"not_finite": self.not_finite, "narrow": self.narrow}
+        not_finite, narrow = self._row.tolist()
+        return {"not_finite": not_finite, "narrow": narrow}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """The inverse of ``state_dict``."""
-        self.not_finite, self.narrow = state_dict["not_finite"], state_dict["narrow"]
+        self._row = torch.tensor([state_dict["not_finite"], state_dict["narrow"]])
+        self._longest = self._row

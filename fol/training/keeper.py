@@ -19,6 +19,7 @@ from fol.training.batches import TrainingBatches
 from fol.training.guards import Guard
 from fol.training.module import PlaceTraining
 from fol.training.options import TrainingOptions
+from fol.training.reporting import Reporter
 from fol.training.validation import ValidationScores, validate
 
 LAST, BEST, FINAL = "last.ckpt", "best.safetensors", "last.safetensors"
@@ -38,11 +39,13 @@ class RunKeeper(lightning.Callback):
         datasets: Sequence[PlaceDataset],
         matching: RerankOptions,
         guard: Guard,
+        reporter: Reporter,
         config: Mapping[str, Any],
         validated: Callable[[int, ValidationScores], None] | None = None,
     ) -> None:
         self.folder, self.options, self.datasets = folder, options, datasets
-        self.matching, self.guard, self.config, self.validated = matching, guard, config, validated
+        self.matching, self.guard, self.reporter = matching, guard, reporter
+        self.config, self.validated = config, validated
         self.best: ValidationScores | None = None
         self.history: list[tuple[int, ValidationScores]] = []
         self.started = time.monotonic()
@@ -51,19 +54,23 @@ class RunKeeper(lightning.Callback):
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the batch; validate and save where it is time."""
+        """Count the batch; validate and save where it is time, but no weights that the guard would stop."""
+        assert isinstance(module, PlaceTraining)
         batches = _batches(trainer)
         batches.done = batch_idx + 1
         length = batches.length
         epoch_ends = batches.done % length.per_epoch == 0 or batches.done == length.total
         if epoch_ends and self._is_due(batches.epoch, batches.done == length.total):
-            self._validate(trainer, module, batches.done)
+            self._check(module, batch_idx)
+            with self.reporter.paused():
+                self._validate(trainer, module, batches.done)
         self._save_is_due |= epoch_ends or batches.done % self.options.loop.checkpoint_every == 0
         # Between optimiser steps alone: gradients that are being accumulated are not part of a checkpoint.
         if batches.done % self.options.loop.accumulate and batches.done != length.total:
             return
         out_of_time = self._is_out_of_time(trainer)
         if self._save_is_due or out_of_time:
+            self._check(module, batch_idx)
             self._save(trainer)
             self._save_is_due = False
         if out_of_time:
@@ -92,16 +99,19 @@ class RunKeeper(lightning.Callback):
     def _is_due(self, epoch: int, finished: bool) -> bool:
         return bool(self.datasets) and (finished or epoch % self.options.validation.every_epochs == 0)
 
-    def _validate(self, trainer: lightning.Trainer, module: lightning.LightningModule, step: int) -> None:
-        assert isinstance(module, PlaceTraining)
+    def _check(self, module: PlaceTraining, batch: int) -> None:
+        self.guard.check(module, batch)
+        self.guard.check_weights(module, batch)
+
+    def _validate(self, trainer: lightning.Trainer, module: PlaceTraining, step: int) -> None:
         failure: FolError | OSError | None = None
         if trainer.is_global_zero:
             try:
                 self._validate_here(trainer, module, step)
             except (FolError, OSError) as error:
                 failure = error
-        # The other ranks wait here; they must learn that the run is over.
-        failure = trainer.strategy.broadcast(failure)
+        # The other ranks wait here; they must learn the scores, and that the run is over.
+        failure, self.best, self.history = trainer.strategy.broadcast((failure, self.best, self.history))
         if failure is not None:
             raise failure
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from fol.errors import ConfigError
 from fol.training.history import CsvHistory
@@ -45,14 +45,20 @@ def build_loggers(
                     )
                 )
             elif name == "tensorboard":
-                from lightning.pytorch.loggers import TensorBoardLogger
-
-                loggers.append(TensorBoardLogger(folder, name="tensorboard", version=""))
+                loggers.append(TensorBoardHistory(folder, name="tensorboard", version=""))
             else:
                 raise ConfigError(f"logger {name!r} is unknown; choose from {', '.join(NAMES)}")
         except ImportError as error:
             raise ConfigError(f"logger {name} is not installed: pip install 'fol[train]'") from error
     return loggers
+
+
+class TensorBoardHistory(TensorBoardLogger):
+    """Lightning's logger, whose steps after a checkpoint are hidden when the run goes on from there."""
+
+    def forget_after(self, step: int) -> None:
+        """TensorBoard will not show what was logged beyond ``step`` before now; call it before anything is logged."""
+        self._kwargs["purge_step"] = step + 1
 
 
 def finish_loggers(loggers: Sequence[Logger]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from fol.errors import ConfigError
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -97,7 +99,7 @@ class TrainingOptions:
     seed: int = 0
 
     def check(self) -> None:
-        """``ConfigError`` for a value out of range."""
+        """``ConfigError`` for a value out of range; see ``check_machine`` for what this machine can do."""
         for name, value, low in (
             ("loop.epochs", self.loop.epochs, 1),
             ("loop.accumulate", self.loop.accumulate, 1),
@@ -126,3 +128,10 @@ class TrainingOptions:
                 raise ConfigError(f"{name}={limit}: it must be above 0")
         if not all(0 <= beta < 1 for beta in self.optimizer.betas):
             raise ConfigError(f"optimizer.betas={list(self.optimizer.betas)}: both must be at least 0 and below 1")
+
+    def check_machine(self) -> None:
+        """``ConfigError`` for a precision that the device of the run does not have."""
+        accelerator = self.loop.accelerator
+        on_cpu = accelerator == "cpu" or (accelerator == "auto" and not torch.cuda.is_available())
+        if self.loop.precision == "16-mixed" and on_cpu:
+            raise ConfigError("loop.precision=16-mixed needs a CUDA device: on a CPU use bf16-mixed or 32-true")

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from fol.training.distributed import launched_rank
 from fol.training.guards import Guard
 from fol.training.history import CsvHistory
 from fol.training.keeper import BEST, FINAL, LAST, RunKeeper, save_weights
-from fol.training.loggers import finish_loggers
+from fol.training.loggers import TensorBoardHistory, finish_loggers
 from fol.training.module import PlaceTraining
 from fol.training.options import TrainingOptions
 from fol.training.reporting import Reporter, Watcher
@@ -43,7 +43,11 @@ CONFIG = "run.json"
 
 @dataclass(frozen=True, eq=False)
 class TrainingSetup:
-    """What a run is made of. ``identity``: the settings that must not change between a run and its resumption."""
+    """What a run is made of.
+
+    ``identity``: settings that must not change between a run and its resumption; the model's card, the losses, the
+    optimiser, the schedule and the augmentation are always compared.
+    """
 
     model: PlaceModel
     losses: FoLLossOptions
@@ -96,6 +100,7 @@ def train(
     """
     options, started = setup.options, time.monotonic()
     options.check()
+    options.check_machine()
     check_validation_sets(setup.validation)
     length = RunLength.of(setup.sampler, options.loop.epochs, options.loop.steps)
     if not length.total:
@@ -103,7 +108,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     first = launched_rank() == 0  # of several processes one owns the folder
     with writer_lock(out) if first else nullcontext():
-        _check_identity(out, setup.identity)
+        _check_identity(out, setup)
         if first:
             remove_leftovers(out)
             write_atomically(out / CONFIG, _description(setup, config))
@@ -112,14 +117,17 @@ def train(
         module = PlaceTraining(
             setup.model, setup.losses, BatchAugmentation(setup.augmentation), setup.sampler.places, options, steps
         )
-        guard = Guard(options.guard, scaled=options.loop.precision == "16-mixed")
-        keeper = RunKeeper(out, options, setup.validation, setup.matching, guard, dict(config or {}), validated)
+        every = options.loop.log_every
+        guard = Guard(options.guard, scaled=options.loop.precision == "16-mixed", every=every)
+        reporter = Reporter(every, length.per_epoch, watch)
+        keeper = RunKeeper(
+            out, options, setup.validation, setup.matching, guard, reporter, dict(config or {}), validated
+        )
         chosen: list[Logger] = loggers(out) if loggers else [CsvHistory(out / "metrics.csv")]
-        reporter = Reporter(options.loop.log_every, length.per_epoch, watch)
         checkpoint = _last_checkpoint(out)
         done = 0 if checkpoint is None else int(checkpoint[1])
         for logger in chosen:
-            if isinstance(logger, CsvHistory) and first:
+            if isinstance(logger, CsvHistory | TensorBoardHistory) and first:
                 logger.forget_after(done)
         if done < length.total:
             with _quiet():
@@ -202,17 +210,42 @@ def _restore(checkpoint: tuple[Path, int, dict[str, Any]] | None, module: PlaceT
     keeper.load_state_dict(content["callbacks"][keeper.state_key])
 
 
-def _check_identity(out: Path, identity: Mapping[str, Any]) -> None:
+def _parts(setup: TrainingSetup) -> dict[str, Any]:
+    """What decides over the learning and is known of every run, whoever started it."""
+    options = setup.options
+    return {
+        "card": asdict(setup.model.card),
+        "losses": asdict(setup.losses),
+        "augmentation": asdict(setup.augmentation),
+        "optimizer": asdict(options.optimizer),
+        "schedule": asdict(options.schedule),
+        "seed": options.seed,
+    }
+
+
+def _check_identity(out: Path, setup: TrainingSetup) -> None:
     """``ConfigError`` naming the first setting that differs from those of the run that is already in ``out``."""
     if not (out / LAST).is_file() or not (out / CONFIG).is_file():
         return
     try:
-        before = _flat(json.loads((out / CONFIG).read_text())["identity"])
+        written = json.loads((out / CONFIG).read_text())
+        before = _flat(written["identity"])
+        # Runs of older versions have none.
+        before_parts = _flat(written["parts"]) if "parts" in written else None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{out / CONFIG}: not the settings of a run; choose another out=, or delete the folder"
         ) from error
-    now = _flat(json.loads(json.dumps(identity, default=str)))
+    _compare(out, before, _flat(_as_read(setup.identity)))
+    if before_parts is not None:
+        _compare(out, before_parts, _flat(_as_read(_parts(setup))))
+
+
+def _as_read(values: Mapping[str, Any]) -> Any:
+    return json.loads(json.dumps(values, default=str))
+
+
+def _compare(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):
             raise ConfigError(
@@ -232,6 +265,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 def _description(setup: TrainingSetup, config: Mapping[str, Any] | None) -> bytes:
     content = {
         "identity": setup.identity,
+        "parts": _parts(setup),
         "config": config,
         "model": setup.model.name,
         "images": len(setup.sampler.places.images),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ from fol.training import LoopOptions, OptimizerOptions, ScheduleOptions, Trainin
 SIZE = 56
 
 
-def small_model(seed: int = 0) -> PlaceModel:
+def small_model(seed: int = 0, dropout: float = 0.3) -> PlaceModel:
     architecture = Architecture(
         "fol",
         BackboneConfig(32, 4, 2, 64, position_grid=4, trainable_blocks=4),
-        AggregationConfig(32, clusters=8, cluster_dim=8, token_dim=8, hidden=16),
+        AggregationConfig(32, clusters=8, cluster_dim=8, token_dim=8, hidden=16, dropout=dropout),
         local_hidden=16,
         local_dim=8,
     )
@@ -36,6 +37,31 @@ def small_model(seed: int = 0) -> PlaceModel:
     network = architecture.build("fol")
     initialise(network, seed)
     return PlaceModel(card, network)
+
+
+def small_setup(
+    folder: Path, *, setup: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **loop: Any
+) -> TrainingSetup:
+    """A setup of 3 batches an epoch and 2 epochs; keywords go to ``LoopOptions``, ``setup`` to the setup itself."""
+    places = read_training_places(folder)
+    training = TrainingOptions(
+        optimizer=OptimizerOptions(lr=1e-3, weight_decay=0.01, clip_norm=1.0),
+        schedule=ScheduleOptions(warmup=1),
+        loop=LoopOptions(**{"epochs": 2, "checkpoint_every": 2, "log_every": 1, "accelerator": "cpu", **loop}),
+        seed=3,
+    )
+    model = small_model()
+    parts = {
+        "model": model,
+        "losses": FOL_LOSSES,
+        "images": PlaceImages(places, model.card.preprocessing, cache=True),
+        "sampler": PlaceBatchSampler(places, 4, 3, seed=3),
+        "validation": [held_out_dataset(places)],
+        "options": replace(training, **(options or {})),
+        "augmentation": AUGMENTATIONS["light"],
+        "identity": {"lr": 1e-3},
+    }
+    return TrainingSetup(**{**parts, **(setup or {})})
 
 
 @pytest.fixture(scope="session")
@@ -55,32 +81,8 @@ def place_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_setup(place_folder: Path) -> Callable[..., TrainingSetup]:
-    """A setup of 3 batches an epoch and 2 epochs; keywords go to ``LoopOptions``, ``setup`` to the setup itself."""
-
-    def make(
-        *, setup: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **loop: Any
-    ) -> TrainingSetup:
-        places = read_training_places(place_folder)
-        training = TrainingOptions(
-            optimizer=OptimizerOptions(lr=1e-3, weight_decay=0.01, clip_norm=1.0),
-            schedule=ScheduleOptions(warmup=1),
-            loop=LoopOptions(**{"epochs": 2, "checkpoint_every": 2, "log_every": 1, "accelerator": "cpu", **loop}),
-            seed=3,
-        )
-        model = small_model()
-        parts = {
-            "model": model,
-            "losses": FOL_LOSSES,
-            "images": PlaceImages(places, model.card.preprocessing, cache=True),
-            "sampler": PlaceBatchSampler(places, 4, 3, seed=3),
-            "validation": [held_out_dataset(places)],
-            "options": replace(training, **(options or {})),
-            "augmentation": AUGMENTATIONS["light"],
-            "identity": {"lr": 1e-3},
-        }
-        return TrainingSetup(**{**parts, **(setup or {})})
-
-    return make
+    """``small_setup`` with the drawn places."""
+    return partial(small_setup, place_folder)
 
 
 @pytest.fixture(autouse=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from fol.errors import ConfigError
 from fol.training import build_loggers
-from fol.training.loggers import finish_loggers
+from fol.training.loggers import TensorBoardHistory, finish_loggers
 
 
 def test_csv_is_always_there(tmp_path: Path) -> None:
@@ -21,6 +22,21 @@ def test_tensorboard_writes_its_events(tmp_path: Path) -> None:
     board.log_metrics({"loss": 1.0}, 3)
     board.finalize("success")
     assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def test_tensorboard_hides_what_a_resumed_run_logs_again(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for resumed_from, value in ((0, 1.0), (2, 5.0)):
+        _, board = build_loggers(["tensorboard"], tmp_path, {})
+        assert isinstance(board, TensorBoardHistory)
+        board.forget_after(resumed_from)
+        for step in range(resumed_from + 1, 5):
+            board.log_metrics({"loss": value}, step)
+        board.finalize("success")
+        time.sleep(1.1)  # its files are named by the second
+    shown = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in shown] == [(1, 1.0), (2, 1.0), (3, 5.0), (4, 5.0)]
 
 
 def test_wandb_stays_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

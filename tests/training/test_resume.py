@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import torch
 
 from fol.data.training import PlaceBatchSampler
 from fol.errors import CheckpointError, ConfigError
+from fol.losses import FOL_LOSSES
+from fol.models import PlaceModel
 from fol.training import LoopOptions, TrainingProgress, TrainingResult, TrainingSetup, train
 
 MakeSetup = Callable[..., TrainingSetup]
@@ -104,6 +108,24 @@ def test_other_settings_are_refused_by_name(make_setup: MakeSetup, tmp_path: Pat
     train(setup(0.001), tmp_path / "run")
     with pytest.raises(ConfigError, match=r"optimizer\.lr=0\.001, not 0\.002"):
         train(setup(0.002), tmp_path / "run")
+
+
+def test_another_model_or_loss_is_refused_whoever_started_the_run(make_setup: MakeSetup, tmp_path: Path) -> None:
+    def setup(**parts: Any) -> TrainingSetup:
+        return make_setup(setup={"identity": {}, **parts}, steps=1)
+
+    train(setup(), tmp_path / "run")
+    model = make_setup().model
+    other = PlaceModel(replace(model.card, name="other"), model.network)
+    with pytest.raises(ConfigError, match=r"holds a run with card\.name=small, not other"):
+        train(setup(model=other), tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"losses\.contrast=1\.0, not 0\.5"):
+        train(setup(losses=replace(FOL_LOSSES, contrast=0.5)), tmp_path / "run")
+    # the settings of a run of an older version, which did not write them
+    written = json.loads((tmp_path / "run" / "run.json").read_text())
+    del written["parts"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(written))
+    assert train(setup(), tmp_path / "run").done == 1
 
 
 def test_time_limit_stops_where_it_can_go_on(make_setup: MakeSetup, tmp_path: Path) -> None:
