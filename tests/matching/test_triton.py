@@ -14,6 +14,7 @@ import torch
 
 from fol.errors import ConfigError
 from fol.matching import check_sets, get_backend
+from fol.matching.backends import triton_backend
 from fol.matching.backends.triton_backend import create, usable
 from fol.matching.quantisation import QuantisedLocalFeatures, Quantiser
 from fol.types import LocalFeaturesBatch
@@ -48,9 +49,17 @@ def test_the_cpu_is_refused_with_a_way_out(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     assert not usable("cpu")
     with pytest.raises(
-        ConfigError, match=r"^the matching backend 'triton' cannot run on cpu: .*choose backend 'auto'$"
+        ConfigError, match=r"^the matching backend 'triton' cannot run on cpu: .*choose the backend 'auto'$"
     ):
         create(torch.device("cpu"))
+
+
+@pytest.mark.skipif(find_spec("triton") is None or torch.cuda.is_available(), reason="triton is missing, or works")
+def test_a_triton_that_cannot_start_is_refused_in_one_line(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(triton_backend, "usable", lambda device: True)
+    with pytest.raises(ConfigError, match=r"^the matching backend 'triton' cannot run on cuda: .*driver.*'auto'$"):
+        create(torch.device("cuda"))
 
 
 def test_binary_codes_are_left_to_torch():

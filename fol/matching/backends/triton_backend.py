@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cache
 from importlib.util import find_spec
 from itertools import groupby
 from operator import itemgetter
@@ -43,12 +44,26 @@ def create(device: torch.device, precision: Precision = "exact") -> Backend:
     if precision == "binary":
         return torch_tiled.create(device, precision)
     interpreted = os.environ.get("TRITON_INTERPRET") == "1" and find_spec("triton") is not None
-    if not interpreted and not usable(device):
-        raise ConfigError(
-            f"the matching backend 'triton' cannot run on {device}: it needs Triton and a CUDA device of compute "
-            "capability 8.0 or more; choose backend 'auto'"
-        )
+    if not interpreted:
+        reason = None if usable(device) else "it needs Triton and a CUDA device of compute capability 8.0 or more"
+        reason = reason or _driver_fault()
+        if reason is not None:
+            raise ConfigError(
+                f"the matching backend 'triton' cannot run on {device}: {reason}; choose the backend 'auto'"
+            )
     return TritonBackend(precision)
+
+
+@cache
+def _driver_fault() -> str | None:
+    """What keeps Triton from starting, which needs more than a device: a C compiler, for one."""
+    try:
+        from triton.runtime import driver
+
+        driver.active.get_current_device()
+    except Exception as error:  # of many kinds, among them those of the compiler's process
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
 
 
 class TritonBackend:

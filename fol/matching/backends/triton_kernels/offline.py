@@ -70,9 +70,9 @@ class Report:
 
     @property
     def programs_per_multiprocessor(self) -> int:
-        """As registers allow: 65536 of them, given to warps in steps of 256."""
+        """As registers allow (65536, given to warps in steps of 256) and threads (2048)."""
         warp = -(-self.registers * 32 // 256) * 256
-        return 65536 // (warp * self.threads // 32)
+        return min(65536 // (warp * self.threads // 32), 2048 // self.threads)
 
 
 def builds(dim: int) -> Iterator[Build]:

@@ -61,14 +61,16 @@ def _kept_rows(
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     """Tensors after one another: a view where they lie so already, else a copy."""
-    first, end = parts[0], parts[0].data_ptr()
+    first = parts[0]
+    start = end = first.data_ptr()
+    step = first.element_size()
     for part in parts:
         if part.data_ptr() != end or part.dtype != first.dtype or not part.is_contiguous():
             return torch.cat(list(parts))
-        end += part.numel() * part.element_size()
+        end += part.numel() * step
     if parts[-1].untyped_storage().data_ptr() != first.untyped_storage().data_ptr():  # neighbours by chance
         return torch.cat(list(parts))
-    return first.as_strided((sum(len(part) for part in parts), *first.shape[1:]), first.stride())
+    return first.as_strided(((end - start) // (first.stride(0) * step), *first.shape[1:]), first.stride())
 
 
 def _filled_up(rows: Tensor) -> Tensor:
