@@ -119,7 +119,7 @@ def test_another_model_or_loss_is_refused_whoever_started_the_run(make_setup: Ma
     other = PlaceModel(replace(model.card, name="other"), model.network)
     with pytest.raises(ConfigError, match=r"holds a run with card\.name=small, not other"):
         train(setup(model=other), tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"losses\.contrast=1\.0, not 0\.5"):
+    with pytest.raises(ConfigError, match=r"losses\.contrast=0\.1, not 0\.5"):
         train(setup(losses=replace(FOL_LOSSES, contrast=0.5)), tmp_path / "run")
     # the settings of a run of an older version, which did not write them
     written = json.loads((tmp_path / "run" / "run.json").read_text())
