@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -86,6 +87,14 @@ def true_geometry(dataset: PlaceDataset) -> TrueGeometry | None:
     if not all(_named(views, place, "database") for place in dataset.database):
         return None
     return CityGeometry(dataset, city, size, views)
+
+
+def geometry_digest(dataset: PlaceDataset) -> str | None:
+    """SHA-256 of the file that ``true_geometry`` reads; None where there is none."""
+    from fol.data.synthetic.folder import DESCRIPTION
+
+    path = dataset.root / DESCRIPTION
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _named(views: Mapping[str, View], place: Place, folder: str) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from fol.data import PlaceDataset, printable
-from fol.data.correspondences import TrueGeometry, true_geometry
+from fol.data.correspondences import TrueGeometry, geometry_digest, true_geometry
 from fol.errors import ConfigError, DataError
 from fol.evaluation.database import DatabaseIndex, match_database
 from fol.evaluation.environment import code_digest, environment, peak_memory
@@ -223,6 +223,7 @@ def _key(
 ) -> dict[str, Any]:
     """All that the rankings depend on; ground truth is applied afterwards, except to judge single matches."""
     manifest = localizer.place_map.manifest
+    positives = _digest([p.tolist() for p in dataset.positives or ()])
     return {
         "model": subject.fingerprint,
         "preset": subject.preset,
@@ -233,7 +234,7 @@ def _key(
         "depth": depth,
         "method": subject.method,
         "options": dict(subject.options),
-        "judged": None if judge is None else [judge.radius, _digest([p.tolist() for p in dataset.positives or ()])],
+        "judged": judge and [judge.radius, positives, geometry_digest(dataset)],
         "code": code_digest(),
     }
 

@@ -19,7 +19,8 @@ from fol.data.correspondences import CityGeometry, true_geometry
 from fol.data.synthetic import make_city, read_city
 from fol.errors import ConfigError, DataError
 from fol.evaluation import MatchCount, count_correct, evaluate, judge_matches, read_result
-from fol.evaluation.match_accuracy import mean_share
+from fol.evaluation.match_accuracy import MatchJudge, mean_share
+from fol.evaluation.two_stage import _key, _subject
 from fol.localizer import Localizer
 from fol.retrieval import PlaceMap
 from fol.types import LocalFeatures
@@ -177,6 +178,25 @@ def test_the_evaluation_reports_it(dataset: PlaceDataset, tmp_path: Path) -> Non
     assert wide.match_accuracy is not None and wide.match_accuracy > result.match_accuracy
     with pytest.raises(ConfigError, match="match_radius=0"):
         measure(dataset, tmp_path / "out", match_radius=0)
+
+
+def test_matches_judged_by_another_geometry_are_not_taken_over(city: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "city"
+    shutil.copytree(city, copy)  # with the photos' times, which the journal looks at too
+    dataset = read_dataset(copy)
+    model = fol.load_model("fol_tiny_untrained", image_size=126)
+    localizer = Localizer(model, PlaceMap.build(tmp_path / "map.fol", model, dataset.database).place_map)
+    geometry = true_geometry(dataset)
+    assert geometry is not None
+    judge, subject = MatchJudge(localizer, dataset, geometry, {}), _subject(localizer, dataset, 4)
+    usual = _key(localizer, dataset, subject, 4, judge)
+    assert _key(localizer, dataset, subject, 4, judge) == usual
+    description = copy / "city.json"
+    description.write_text(description.read_text() + " ")
+    assert _key(localizer, dataset, subject, 4, judge) != usual
+    unjudged = _key(localizer, dataset, subject, 4)
+    description.unlink()
+    assert _key(localizer, dataset, subject, 4) == unjudged
 
 
 def test_other_data_have_no_geometry(city: Path, dataset: PlaceDataset, tmp_path: Path) -> None:
