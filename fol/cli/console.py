@@ -35,6 +35,18 @@ def note(text: str) -> None:
     err.print(text, markup=False, soft_wrap=True)
 
 
+@contextmanager
+def speaking(allowed: bool) -> Iterator[None]:
+    """Nothing is printed inside unless ``allowed``: of several processes that do the same, one speaks."""
+    before = out.quiet, err.quiet
+    if not allowed:
+        out.quiet = err.quiet = True
+    try:
+        yield
+    finally:
+        out.quiet, err.quiet = before
+
+
 class RateColumn(ProgressColumn):
     """Items per second."""
 

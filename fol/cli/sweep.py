@@ -49,11 +49,18 @@ def run(words: Sequence[str]) -> None:
         raise ConfigError("nothing to sweep over: give some key several values, such as seed=0,1,2")
     root = Path(str(resolve("train", fixed, {}).out))
     combinations = [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
+    configs: list[DictConfig] = [
+        resolve("train", [*fixed, *(f"{k}={v}" for k, v in chosen.items())], {}) for chosen in combinations
+    ]
+    for config in configs:
+        if config.loop.devices != 1:  # the further processes would start the sweep itself, from its first run on
+            raise ConfigError(
+                f"loop.devices={config.loop.devices}: a sweep trains on one device; start its runs with fol train"
+            )
     rows: list[Row] = []
-    for number, chosen in enumerate(combinations):
+    for number, (chosen, config) in enumerate(zip(combinations, configs, strict=True)):
         name = ",".join(f"{key}={value}" for key, value in chosen.items())
         note(f"run {number + 1} of {len(combinations)}: {name}")
-        config: DictConfig = resolve("train", [*fixed, *(f"{k}={v}" for k, v in chosen.items())], {})
         config.out = str(root / name.replace("/", "_"))
         try:
             rows.append(Row(chosen, _values(train_configured(config).scores)))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
-from fol.cli.console import note, progress_bar, say
+from fol.cli.console import note, progress_bar, say, speaking
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.objects import build
 from fol.cli.training_display import training_display
@@ -26,7 +26,7 @@ from fol.data.training import (
     real_images,
     split_places,
 )
-from fol.errors import ConfigError
+from fol.errors import ConfigError, TrainingStopped
 from fol.losses import FoLLossOptions
 from fol.models import PlaceModel
 from fol.models.dinov2_weights import load_dinov2
@@ -51,7 +51,18 @@ _FREE_INNER = (
 
 
 def run(config: DictConfig) -> None:
-    """Train as configured and say where the weights are."""
+    """Train as configured and say where the weights are; of several processes the first one does the talking."""
+    first = launched_rank() == 0
+    try:
+        with speaking(first):
+            _run(config)
+    except TrainingStopped:  # in all of them; their other errors are their own, and shown
+        if first:
+            raise
+        raise SystemExit(1) from None
+
+
+def _run(config: DictConfig) -> None:
     result = train_configured(config)
     if result.scores is not None:
         r1 = {stage: result.scores.mean(stage, 1) for stage in ("global", "reranked")}
@@ -99,6 +110,7 @@ def train_configured(config: DictConfig) -> TrainingResult:
 def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     """All parts of the run: data read and split, photos resized, options checked."""
     values, (options, losses, augmentation) = plain(config), read_options(config)
+    options.check_machine()  # before photos are read
     if (blocks := values["trainable_blocks"]) is not None:
         if not isinstance(blocks, int):
             raise ConfigError(f"trainable_blocks={blocks!r}: that is not a whole number or null")

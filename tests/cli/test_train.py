@@ -81,6 +81,19 @@ def test_sweep_runs_every_combination_and_keeps_finished_ones(
     capsys.readouterr()
     assert main(["sweep", *train_words(cities, tmp_path)]) == 1
     assert "nothing to sweep over" in capsys.readouterr().err
+    assert main(["sweep", *words, "loop.devices=1,2"]) == 1
+    assert "loop.devices=2: a sweep trains on one device" in capsys.readouterr().err
+
+
+def test_only_the_first_of_several_processes_talks(
+    cities: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, one_thread: None
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert main(["train", *train_words(cities, tmp_path, "loop.steps=1")]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+    assert main(["train", *train_words(cities, tmp_path, "loop.epochs=0")]) == 1
+    assert "error: loop.epochs=0" in capsys.readouterr().err
 
 
 def test_seeds_are_one_line_with_their_spread() -> None:
@@ -114,6 +127,10 @@ def test_words_with_several_values_are_swept() -> None:
         (["places.folders=[nowhere]"], "nowhere"),
         (["experiment=smoke", "trainable_blocks=7"], "trainable_blocks=7: fol_tiny_untrained has 6 blocks"),
         (["experiment=smoke", "loop.epochs=0"], "loop.epochs=0: it must be at least 1"),
+        (
+            ["experiment=smoke", "loop.precision=16-mixed", "loop.accelerator=cpu", "places.folders=[nowhere]"],
+            "loop.precision=16-mixed needs a CUDA device: on a CPU use bf16-mixed or 32-true",
+        ),
         (["experiment=smoke", "loop.steps=-1"], "loop.steps=-1: it must be above 0"),
         (["experiment=smoke", "places.folders=x"], "places.folders='x': that is not a list"),
         (["experiment=smoke", "batch.places=few"], "batch.places='few': that is not a whole number"),
