@@ -61,16 +61,24 @@ class IvfIndex(RefinedIndex):
 
         def visit(first: int) -> tuple[Similarities, Rows]:
             some = slice(first, first + _LISTS_PER_TASK)
-            parameters = self._visit(lists[:, some].shape[1], selector)
-            answer: tuple[Similarities, Rows] = codes.search_preassigned(
-                queries, k, lists[:, some], near[:, some], params=parameters
-            )
-            return answer
+            here, parameters = lists[:, some], self._visit(lists[:, some].shape[1], selector)
+            return _search_lists(codes, queries, k, np.ascontiguousarray(here), near[:, some].copy(), parameters)
 
         return merge(list(search_threads().map(visit, range(0, visited, _LISTS_PER_TASK))), k)
 
     def _visit(self, lists: int, selector: Any) -> Any:
         return faiss.SearchParametersIVF(nprobe=lists, sel=selector)
+
+
+def _search_lists(
+    codes: Any, queries: NDArray[np.float32], k: int, lists: Rows, near: Similarities, parameters: Any
+) -> tuple[Similarities, Rows]:
+    """FAISS's search in lists ``[Q, L]`` whose centroids have the similarities ``near``; its wrapper for arrays takes
+    no parameters."""
+    similarities, rows = np.empty((len(queries), k), np.float32), np.empty((len(queries), k), np.int64)
+    asked, given, out = faiss.swig_ptr(queries), map(faiss.swig_ptr, (lists, near)), (similarities, rows)
+    codes.search_preassigned_c(len(queries), asked, k, *given, *map(faiss.swig_ptr, out), False, parameters)
+    return out
 
 
 class IvfSq8Index(IvfIndex):

@@ -93,11 +93,9 @@ class RefinedIndex(DescriptorIndex):
         """See ``DescriptorIndex.build``."""
         rows = len(descriptors)
         if previous and rows < _STALE * previous.parameters["trained_rows"]:
-            trained_name, *others = previous.files
-            parts = [name for name in others if _first_row(name) is not None]
+            parts = [name for name in previous.files if _first_row(name) is not None]
             shared = [name for name in previous.files if name not in parts]
             projection = Projection.load([folder / name for name in shared[1:]])
-            trained = faiss.read_index(str(folder / trained_name))
             old, parameters = previous.parameters["rows"], dict(previous.parameters)
         else:
             projection, trained, described = cls._train(descriptors)
@@ -112,7 +110,7 @@ class RefinedIndex(DescriptorIndex):
         full = [name for name in parts if per_part < rows and (_first_row(name) or 0) + per_part <= old]
         unfinished = parts[len(full) :]
         for start in range(len(full) * per_part, rows, per_part):
-            codes = faiss.read_index(str(folder / unfinished.pop())) if unfinished else faiss.clone_index(trained)
+            codes = faiss.read_index(str(folder / (unfinished.pop() if unfinished else shared[0])))
             step = max(256, _BLOCK_BYTES // (4 * descriptors.dim))
             stop = min(start + per_part, rows)
             for first in range(start + codes.ntotal, stop, step):
