@@ -59,11 +59,11 @@ class MapWriter:
         self._local: LocalEncoder | None = None
         if what.local:
             self._local = LocalEncoder(
-                paths[1].with_suffix(QUANTISER_SUFFIX),
+                folder / known["quantiser"].name if "quantiser" in known else paths[1].with_suffix(QUANTISER_SUFFIX),
                 model.max_tokens,
                 model.local_dim,
-                what.local.bits,
-                known=self.state.done > 0 or (base is not None and "quantiser" in base.files),
+                what.local,
+                known=self.state.done > 0 or "quantiser" in known,
             )
         try:
             for path, size, crc in zip(paths, self.state.sizes, self.state.crcs, strict=True):
@@ -180,7 +180,7 @@ class MapWriter:
         for role, record_file in zip(self._roles, self._files, strict=True):
             files[role] = MapFile(record_file.path.name, record_file.size, record_file.crc)
         if self._local and self._local.quantiser:
-            files["quantiser"] = _described(self._local.path)
+            files["quantiser"] = described(self._local.path)
         previous = (base.index, [f.name for f in base.index_files]) if base else None
         store = DescriptorStore(self._files[0].path, self.what.model.descriptor_dim, self.state.rows)
         index, index_files = build_index(store, self.folder, generation, self.what.index, previous)
@@ -197,7 +197,7 @@ class MapWriter:
             images_relative=base.images_relative if base else os.path.relpath(self._root, destination.absolute()),
             created=base.created if base else datetime.now(UTC).isoformat(timespec="seconds"),
             created_by=base.created_by if base else f"fol {__version__}",
-            index_files=tuple(_described(self.folder / name) for name in index_files),
+            index_files=tuple(described(self.folder / name) for name in index_files),
             skipped=(*(base.skipped if base else ()), *self.skipped),
             calibration=base.calibration if base else (),
         )
@@ -227,7 +227,8 @@ def write_places(folder: Path, table: PlacesTable, generation: int) -> MapFile:
     return MapFile(name, len(data), zlib.crc32(data))
 
 
-def _described(path: Path) -> MapFile:
+def described(path: Path) -> MapFile:
+    """A file that is finished, with its checksum."""
     size = path.stat().st_size
     return MapFile(path.name, size, checksum(path, size))
 

@@ -48,8 +48,9 @@ def bytes_per_place(model: ModelIdentity, local: LocalStoreOptions | None = None
     """
     size = 4 * model.descriptor_dim
     if model.local_dim:
-        bits = (local or LocalStoreOptions.of_preset(model.preset)).bits
-        size += model.max_tokens * token_bytes(model.local_dim, bits) + HEAD_BYTES + TABLE_ROW.itemsize
+        local = local or LocalStoreOptions.of_preset(model.preset)
+        tokens = min(model.max_tokens, local.max_tokens or model.max_tokens)
+        size += tokens * token_bytes(model.local_dim, local.bits) + HEAD_BYTES + TABLE_ROW.itemsize
     return size
 
 
@@ -95,7 +96,7 @@ def extend(folder: Path, model: ModelIdentity, feed: Feed, progress: ProgressCal
     """Append places to a map."""
     with writer_lock(folder, MapError):
         base = Manifest.read(folder)
-        _clean(folder, base)
+        clean(folder, base)
         what = Undertaking("add", base.model, base.index.requested, base.local, base.rows, base.next_id)
         with closing(MapWriter(folder, what, base)) as writer:
             _check_space(folder, feed, writer)
@@ -111,7 +112,7 @@ def drop(folder: Path, ids: NDArray[np.int64]) -> int:
     """Take places out of a map; their records stay in the files as holes. Unknown ids raise ``MapError``."""
     with writer_lock(folder, MapError):
         base = Manifest.read(folder)
-        _clean(folder, base)
+        clean(folder, base)
         path = folder / base.files["places"].name
         table = PlacesTable.read(path.read_bytes(), path)
         unknown = ids[~np.isin(ids, table.ids)]
@@ -163,7 +164,7 @@ def _is_ours(name: str) -> bool:
     return _OURS.fullmatch(final_name(name)) is not None
 
 
-def _clean(folder: Path, manifest: Manifest) -> None:
+def clean(folder: Path, manifest: Manifest) -> None:
     """Delete what an interrupted or an earlier change left, save an addition that can go on."""
     named = {file.name for file in (*manifest.files.values(), *manifest.index_files)}
     found = Journal.undertaking(folder)

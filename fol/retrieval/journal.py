@@ -41,6 +41,8 @@ class Undertaking:
 
     def __str__(self) -> str:
         local = f"{self.local.bits}-bit local features" if self.local else "no local features"
+        if self.local and self.local.max_tokens:
+            local += f" of {self.local.max_tokens} tokens"
         return f"{self.model}, index {self.index} and {local}"
 
 

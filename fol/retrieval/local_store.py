@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from fol.errors import MapError
 from fol.files import write_atomically
+from fol.matching.budget import select_tokens
 from fol.matching.quantisation import MAX_SCALE, QuantisedLocalFeatures, Quantiser, random_rotation
 from fol.retrieval import low_bits
-from fol.retrieval.local_options import Bits
+from fol.retrieval.local_options import Bits, LocalStoreOptions
 from fol.retrieval.local_records import TABLE_ROW, Head, checked, decode_head, encode_record, row_bytes, table_rows
 from fol.types import LocalFeatures, LocalFeaturesBatch
 
@@ -141,14 +142,18 @@ class LocalStore:
 class LocalEncoder:
     """Local features to records. The first batch with tokens fits the quantiser, which stays the map's for good."""
 
-    def __init__(self, quantiser_path: Path, max_tokens: int, dim: int, bits: Bits, known: bool) -> None:
-        self.path, self.max_tokens, self.dim, self.bits = quantiser_path, max_tokens, dim, bits
+    def __init__(
+        self, quantiser_path: Path, max_tokens: int, dim: int, options: LocalStoreOptions, known: bool
+    ) -> None:
+        self.path, self.max_tokens, self.dim = quantiser_path, max_tokens, dim
+        self.bits, self.budget = options.bits, options.max_tokens
         self.quantiser = read_quantiser(quantiser_path) if known and quantiser_path.exists() else None
 
     def encode(self, features: Sequence[LocalFeatures], start: int) -> tuple[bytes, bytes]:
         """Records and their lines in the table, for appending at byte ``start``. ``MapError`` when they do not fit."""
-        for local in features:
-            checked(local, self.max_tokens, self.dim)
+        features = [checked(local, self.max_tokens, self.dim) for local in features]
+        if self.budget:
+            features = [select_tokens(local, self.budget) for local in features]
         if self.bits != 16 and self.quantiser is None and any(map(len, features)):
             every = torch.cat([local.descriptors.detach().to("cpu", torch.float32) for local in features])
             self.quantiser = Quantiser.fit(every, random_rotation(self.dim, _ROTATION_SEED))

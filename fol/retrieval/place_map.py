@@ -15,13 +15,13 @@ from fol.errors import ConfigError, MapError
 from fol.extraction import Skipped
 from fol.matching.quantisation import QuantisedLocalFeatures
 from fol.reranking import Method, RerankOptions
-from fol.retrieval import calibration, changes
+from fol.retrieval import calibration, changes, compaction
 from fol.retrieval.descriptor_store import as_descriptors
 from fol.retrieval.feeds import FeatureFeed, Feed, PhotoFeed
 from fol.retrieval.index import IndexOptions
 from fol.retrieval.local_options import LocalStoreOptions
 from fol.retrieval.manifest import Calibration, Manifest, ModelIdentity
-from fol.retrieval.snapshot import Snapshot
+from fol.retrieval.snapshot import Snapshot, verify
 from fol.retrieval.two_stage import ranking_key
 from fol.types import (
     Candidates,
@@ -286,6 +286,26 @@ class PlaceMap:
         self._reload()
         return count
 
+    def compact(self, progress: ProgressCallback | None = None) -> int:
+        """Take the records of removed places out of the files; gives the bytes that became free.
+
+        Ids stay. Needs room for the new files beside the old ones, and takes as long as copying them and building the
+        index. Raises ``MapError``, with the map as it was, where that cannot be done.
+        """
+        freed = compaction.compact(self.path, progress)
+        self._reload()
+        return freed
+
+    def bytes_per_image(self) -> dict[str, float]:
+        """What one image takes on the disk: ``descriptors``, ``local`` features, ``index``; means over the rows."""
+        manifest, rows = self.manifest, max(1, self.manifest.rows)
+        local = sum(file.bytes for role, file in manifest.files.items() if role.startswith("local"))
+        return {
+            "descriptors": manifest.files["descriptors"].bytes / rows,
+            "local": local / rows,
+            "index": sum(file.bytes for file in manifest.index_files) / rows,
+        }
+
     def _reload(self) -> None:
         self._snapshot = Snapshot.open(self.path)
 
@@ -293,7 +313,7 @@ class PlaceMap:
 
     def verify(self) -> None:
         """Read every file of the map as it is now and compare checksums; ``MapError`` names the first that differs."""
-        Snapshot.open(self.path).verify(self.path)
+        verify(self.path)
 
     def calibration(self, method: Method, options: RerankOptions | None = None) -> Calibration | None:
         """What the trials gave for this way of ranking; None when they were not run."""

@@ -101,6 +101,11 @@ class PlacesTable:
         """This table less some ids."""
         return PlacesTable(self._table.filter(pa.array(~np.isin(self.ids, ids))))
 
+    def renumbered(self) -> PlacesTable:
+        """This table with rows that start at 0 and leave no gaps."""
+        column = self._table.schema.get_field_index("row")
+        return PlacesTable(self._table.set_column(column, _SCHEMA.field("row"), pa.array(np.arange(len(self)))))
+
     def at(self, indices: NDArray[np.int64], root: Path) -> list[Place]:
         """Places at some positions of the table, which are not ids; image paths start from ``root``."""
         return [_place(entry, root) for entry in self._table.take(pa.array(indices)).to_pylist()]

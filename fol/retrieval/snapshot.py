@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ from fol.retrieval.records import checksum
 # May be longer than the manifest says: an addition is under way or was killed.
 _APPENDED = ("descriptors", "local", "local_table")
 _ATTEMPTS = 5
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,22 +41,32 @@ class Snapshot:
     @staticmethod
     def open(folder: Path) -> Snapshot:
         """Open the newest state; reads the manifest and the places. Raises ``MapError``."""
-        for _ in range(_ATTEMPTS):
-            manifest = Manifest.read(folder)
-            try:
-                return _open(folder, manifest)
-            except FileNotFoundError as error:
-                # A writer may have replaced the state, and a later one cleaned up, since the manifest was read.
-                if Manifest.read(folder).generation == manifest.generation:
-                    name = Path(str(error.filename)).name
-                    raise MapError(f"{folder} is damaged, {name} is missing: build the map again") from error
-        raise MapError(f"{folder} changes faster than it can be opened: try again")
+        return _of_newest(folder, _open)
 
-    def verify(self, folder: Path) -> None:
-        """Compare the checksum of every file; ``MapError`` names the first that differs."""
-        for file in (*self.manifest.files.values(), *self.manifest.index_files):
+
+def verify(folder: Path) -> None:
+    """Compare the checksum of every file of the newest state; ``MapError`` names the first that differs."""
+
+    def compare(folder: Path, manifest: Manifest) -> None:
+        _open(folder, manifest)
+        for file in (*manifest.files.values(), *manifest.index_files):
             if checksum(folder / file.name, file.bytes) != file.crc32:
                 raise MapError(f"{folder / file.name} is damaged (its checksum differs): build the map again")
+
+    _of_newest(folder, compare)
+
+
+def _of_newest(folder: Path, read: Callable[[Path, Manifest], _Result]) -> _Result:
+    for _ in range(_ATTEMPTS):
+        manifest = Manifest.read(folder)
+        try:
+            return read(folder, manifest)
+        except FileNotFoundError as error:
+            # A writer may have replaced the state and cleaned up since the manifest was read.
+            if Manifest.read(folder).generation == manifest.generation:
+                name = Path(str(error.filename)).name
+                raise MapError(f"{folder} is damaged, {name} is missing: build the map again") from error
+    raise MapError(f"{folder} changes faster than it can be read: try again")
 
 
 def _open(folder: Path, manifest: Manifest) -> Snapshot:

@@ -111,7 +111,7 @@ def _grid_of(positions: Floats) -> _Grid | None:
     grid = _Grid((steps[0], steps[1]), cells[0], cells[1])
     _, _, width, height = grid.box
     ascending = np.diff(grid.rows * _MAX_CELLS + grid.columns) > 0
-    return grid if ascending.all() and width * height <= 32 * len(positions) + 64 else None
+    return grid if ascending.all() and width * height <= 128 * len(positions) else None
 
 
 def _step_of(values: NDArray[np.float64]) -> float:

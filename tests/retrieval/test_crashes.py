@@ -206,6 +206,31 @@ def test_a_removal_killed_anywhere_leaves_the_old_map_or_the_new(tmp_path: Path,
     assert moment > 5
 
 
+def test_a_compaction_killed_anywhere_leaves_the_old_map_or_the_new(tmp_path: Path, start: Path) -> None:
+    PlaceMap.open(start).remove([2, 3])
+    shutil.copytree(start, tmp_path / "undisturbed.fol")
+    PlaceMap.open(tmp_path / "undisturbed.fol").compact()
+    old, new = _contents(start), _contents(tmp_path / "undisturbed.fol")
+    assert old != new
+    path = tmp_path / "killed.fol"
+    for moment in _every_moment():
+        shutil.copytree(start, path)
+        reader = PlaceMap.open(path)
+        finished, _ = _in_a_child(lambda progress: PlaceMap.open(path).compact(), kill_at=moment)
+        found = _contents(path)
+        assert found in (old, new)
+        place_map = PlaceMap.open(path)
+        place_map.verify()
+        assert (place_map.compact() > 0) == (found == old)
+        assert _contents(path) == new
+        assert {f.name for f in path.iterdir()} == {f.name for f in (tmp_path / "undisturbed.fol").iterdir()}
+        assert reader.local_features([8]).lengths == place_map.local_features([8]).lengths == (8 % 6,)
+        if finished:
+            break
+        shutil.rmtree(path)
+    assert moment > 15
+
+
 def test_a_replacement_killed_anywhere_leaves_the_old_map_or_the_new(
     tmp_path: Path, start: Path, city: RandomCity
 ) -> None:

@@ -34,7 +34,7 @@ def _store(folder: Path, features: list[LocalFeatures], dim: int, bits: Bits, ba
     paths = [folder / name for name in ("local-1.bin", "local-1.table", "local-1.quantiser")]
     for path in paths:
         path.unlink(missing_ok=True)
-    encoder = LocalEncoder(paths[2], 4096, dim, bits, known=False)
+    encoder = LocalEncoder(paths[2], 4096, dim, LocalStoreOptions(bits), known=False)
     for first in range(0, len(features), batch):
         with paths[0].open("ab") as file, paths[1].open("ab") as table:
             records, lines = encoder.encode(features[first : first + batch], file.tell())
@@ -103,9 +103,11 @@ def test_the_quantiser_of_the_first_batch_is_kept(tmp_path: Path) -> None:
     first = read_quantiser(path)
     assert torch.allclose(first.mean, torch.cat([f.descriptors for f in features[:3]]).mean(0))
     content = path.read_bytes()
-    LocalEncoder(path, 4096, 8, 8, known=True).encode(features[3:], 0)
+    LocalEncoder(path, 4096, 8, LocalStoreOptions(), known=True).encode(features[3:], 0)
     assert path.read_bytes() == content
-    LocalEncoder(path, 4096, 8, 8, known=False).encode(features[3:], 0)  # of a build that starts again
+    LocalEncoder(path, 4096, 8, LocalStoreOptions(), known=False).encode(
+        features[3:], 0
+    )  # of a build that starts again
     assert path.read_bytes() != content
 
 
@@ -159,7 +161,7 @@ def test_only_the_records_asked_for_are_read(tmp_path: Path, bits: Bits) -> None
 
 
 def test_features_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    encoder = LocalEncoder(tmp_path / "q", 4, 3, 8, known=False)
+    encoder = LocalEncoder(tmp_path / "q", 4, 3, LocalStoreOptions(), known=False)
     with pytest.raises(MapError, match="5 local features in one image, but the model states at most 4"):
         encoder.encode([_features(5, 3, 0)], 0)
     with pytest.raises(MapError, match="do not fit a map of 3-dimensional ones"):
