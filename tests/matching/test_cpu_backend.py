@@ -25,7 +25,7 @@ KERNELS = [
 BACKENDS = [CpuBackend(precision, kernel) for precision, kernel in KERNELS] + [
     TorchTiledBackend(grouped, precision) for grouped in (False, True) for precision in ("int8", "binary")
 ]
-NAMES = [f"{precision} {kernel.tile.arithmetic} x{kernel.tile.lanes}" for precision, kernel in KERNELS] + [
+NAMES = [f"{precision} {kernel.run.__name__.removeprefix('_run_')}" for precision, kernel in KERNELS] + [
     f"torch {precision}{' grouped' if grouped else ''}" for grouped in (False, True) for precision in ("int8", "binary")
 ]
 CODED = [backend for backend in BACKENDS if backend.precision != "exact"]
@@ -179,7 +179,7 @@ def test_int8_similarity_is_near_the_cosine():
     torch.testing.assert_close(matches.similarity, cosines, rtol=0, atol=0.02)
 
 
-@pytest.mark.parametrize("features", ["avx512f,avx2,fma", "avx2,fma", "neon", ""])
+@pytest.mark.parametrize("features", ["avx512f,avx512vnni,fma", "avx512f,avx2,fma", "avx2,fma", "neon", ""])
 def test_every_machine_has_a_way(features, monkeypatch):
     """A processor without the newest instructions, emulated."""
     monkeypatch.setenv(VARIABLE, features)

@@ -14,7 +14,7 @@ from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
 from fol.matching.backends.cpu_compile import compiled
-from fol.matching.backends.cpu_tiles import ROWS, Tile
+from fol.matching.backends.cpu_tiles import Tile
 
 Array = NDArray[Any]
 
@@ -78,7 +78,7 @@ class PairSearch:
     def __call__(self, candidate: Rows, least: Any) -> tuple[Array, Array]:
         """Partner int64 ``[Lq]``, -1 for none, and value ``[Lq]`` of those with a value above ``least``."""
         count, lanes, tile = len(self._query.start), self._kernel.tile.lanes, self._kernel.tile
-        rows = candidate if len(candidate.start) >= ROWS else _filled(candidate, ROWS)
+        rows = candidate if len(candidate.start) >= tile.rows else _filled(candidate, tile.rows)
         length = len(rows.start)
         words = _words(rows.values if rows.scan_values is None else rows.scan_values)
         kind = self._start.dtype
