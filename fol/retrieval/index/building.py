@@ -52,6 +52,8 @@ def open_index(
     try:
         return get_recipe(description.recipe).open(descriptors, folder, built)
     except (RuntimeError, KeyError, IndexError) as error:  # FAISS raises the first
+        for name in files:
+            (folder / name).stat()  # FileNotFoundError, not damage, where a writer replaced the map meanwhile
         raise MapError(
             f"the {description.recipe} index of {folder} is damaged or of another version of FAISS: build the map again"
         ) from error
