@@ -34,5 +34,6 @@ class Subject:
 
 SUBJECTS: Mapping[str, Subject] = {
     "matching": Subject("matching", "MatchingSize"),
+    "retrieval": Subject("retrieval", "RetrievalSize"),
     "losses": Subject("losses", "LossesSize"),
 }

@@ -15,6 +15,7 @@ from fol.cli import main
 TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
 SMALL = {
     "matching": ["matching.candidates=5", "matching.tokens=300", "matching.rounds=1"],
+    "retrieval": ["retrieval.images=300", "retrieval.dim=64", "retrieval.queries=20", "retrieval.rounds=1"],
     "losses": ["losses.places=2", "losses.images=2", "losses.size=224", "losses.rounds=1"],
 }
 
@@ -29,10 +30,13 @@ def test_a_subject_runs_and_is_written_down(subject, tmp_path, capsys):
     assert Image.open(tmp_path / "benchmark.png").size[0] > 300
     if subject == "matching":
         assert "| exact | " in written and "identical counts |" in written
+    if subject == "retrieval":
+        assert "| flat | " in written and "| rabitq | " in written
+        assert "64 bytes a photo (4 times less), built in" in written and "1@1 1.000, 1@10 1.000" in written
     if subject == "losses":
         assert float(written.split("differ by ")[1].split()[0].rstrip(".")) < 1e-5
 
 
 def test_the_tool_is_the_same_command(tmp_path):
     done = subprocess.run([sys.executable, TOOL, "cooking", f"out={tmp_path}"], capture_output=True, text=True)
-    assert done.returncode == 1 and "unknown subject 'cooking'; choose among matching, losses" in done.stderr
+    assert done.returncode == 1 and "unknown subject 'cooking'; choose among matching, retrieval, losses" in done.stderr
