@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -228,7 +228,7 @@ def _key(
         "model": subject.fingerprint,
         "preset": subject.preset,
         "device": localizer.model.device.type,
-        "map": _digest([manifest.index, *map(asdict, manifest.files.values()), *map(asdict, manifest.index_files)]),
+        "map": _digest([asdict(part) for part in (manifest.index, *manifest.files.values(), *manifest.index_files)]),
         "dataset": _digest(_identities(dataset)),
         "candidates": subject.candidates,
         "depth": depth,
@@ -252,7 +252,7 @@ def _identities(dataset: PlaceDataset) -> Iterator[object]:
         yield [query.name, file, len(ignored)]
 
 
-def _digest(items: Iterator[object] | Sequence[object]) -> str:
+def _digest(items: Iterable[object]) -> str:
     digest = hashlib.sha256()
     for item in items:
         digest.update(json.dumps(item, sort_keys=True).encode() + b"\n")
