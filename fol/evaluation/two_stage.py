@@ -223,12 +223,13 @@ def _key(
 ) -> dict[str, Any]:
     """All that the rankings depend on; ground truth is applied afterwards, except to judge single matches."""
     manifest = localizer.place_map.manifest
+    parts: list[Any] = [manifest.index, *manifest.files.values(), *manifest.index_files]
     positives = _digest([p.tolist() for p in dataset.positives or ()])
     return {
         "model": subject.fingerprint,
         "preset": subject.preset,
         "device": localizer.model.device.type,
-        "map": _digest([asdict(part) for part in (manifest.index, *manifest.files.values(), *manifest.index_files)]),
+        "map": _digest([asdict(part) for part in parts]),
         "dataset": _digest(_identities(dataset)),
         "candidates": subject.candidates,
         "depth": depth,
