@@ -34,6 +34,7 @@ class Subject:
 
 SUBJECTS: Mapping[str, Subject] = {
     "matching": Subject("matching", "MatchingSize"),
+    "store": Subject("store", "StoreSize"),
     "retrieval": Subject("retrieval", "RetrievalSize"),
     "losses": Subject("losses", "LossesSize"),
 }
