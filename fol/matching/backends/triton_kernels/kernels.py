@@ -76,11 +76,11 @@ def nearest_float32(
     nearest = tl.zeros([BLOCK_X], tl.int32)
     for start in range(0, columns, BLOCK_Y):
         column = start + tl.arange(0, BLOCK_Y)
+        # Beyond the end the last row again: its copies come after it, so they never win.
         b_rows = y_rows + tl.minimum(column, columns - 1)[None, :] * D
         product = tl.zeros([BLOCK_X, BLOCK_Y], tl.float32)
         for k in range(0, D, BLOCK_D):
             product = tl.dot(tl.load(x_rows + k), tl.load(b_rows + k), product, input_precision="ieee")
-        product = tl.where((column < columns)[None, :], product, float("-inf"))
         tile_best, tile_nearest = tl.max(product, axis=1, return_indices=True)
         better = tile_best > best  # strictly: among equals the earlier tile holds the lower index
         best = tl.where(better, tile_best, best)
