@@ -36,6 +36,7 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "index": Verb("build a map of a folder of photos", {"photos": False}),
+    "compact": Verb("take the records of removed places out of a map's files", {"map": False}),
     "locate": Verb("find where photos were taken, with a map", {"photos": True}),
     "evaluate": Verb("recall of both stages on a data set", {}),
     "city": Verb("write a synthetic city to train on or to evaluate with", {}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def test_index_skips_and_reports_what_it_cannot_read(tmp_path, capsys):
     }
     assert reported == bad
     assert "5 places, 5 photos skipped" in captured.out
+    assert re.search(r"a photo takes descriptors \d+\.\d KB, local \d+\.\d KB", captured.err)
     place_map = fol.PlaceMap.open(target)
     assert {place_map.place(i).name for i in place_map.ids} == good
     for name in sorted(good):

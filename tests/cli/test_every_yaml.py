@@ -25,6 +25,7 @@ CONF = config_folder()
 #: What a verb cannot do without, on top of its defaults.
 NEEDED = {
     "index": ["photos=x", "out=y"],
+    "compact": ["map=x"],
     "locate": ["photos=[x]", "map=y"],
     "evaluate": ["data.root=x"],
     "convert": ["model=x.pth", "out=y"],
