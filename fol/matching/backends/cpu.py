@@ -41,9 +41,11 @@ class CpuBackend:
     def match(self, query: TokenSet, candidates: Sequence[TokenSet], threshold: float | None) -> BatchMatches:
         """See ``Backend.match``."""
         least = -math.inf if threshold is None else threshold
-        partner = torch.full((len(candidates), len(query)), -1)
-        similarity = torch.zeros(len(candidates), len(query))
-        rows = query.valid_rows()
+
+        def prepare(_: None) -> tuple[Tensor, Tensor, Tensor | None, list[tuple[_Match, list[int]]]]:
+            shape = (len(candidates), len(query))
+            matchers = self._matchers(query, candidates, least)
+            return torch.full(shape, -1), torch.zeros(shape), query.valid_rows(), matchers
 
         def fill(work: tuple[_Match, int]) -> None:
             match, k = work
@@ -57,7 +59,9 @@ class CpuBackend:
                 partner[k, rows], similarity[k, rows] = found, value
 
         with torch.no_grad():
-            for match, members in self._matchers(query, candidates, least):
+            # Not by all cores either: where these are busy, dividing such small work takes longer than all of it.
+            ((partner, similarity, rows, matchers),) = map_single_threaded(prepare, [None])
+            for match, members in matchers:
                 map_single_threaded(fill, [(match, k) for k in members])
         return BatchMatches(partner, similarity)
 
