@@ -76,9 +76,18 @@ class Quantiser:
         return (centred if self.rotation is None else centred @ self.rotation) + self.mean
 
     def to(self, device: torch.device | str) -> Quantiser:
-        """Copy to ``device``."""
-        rotation = None if self.rotation is None else self.rotation.to(device)
-        return Quantiser(self.mean.to(device), self.scale, rotation)
+        """The quantiser on ``device``: the same object for the same device, as codes go by it."""
+        target = torch.empty(0, device=device).device  # "cuda" is "cuda:0"
+        if target == self.mean.device:
+            return self
+        if target not in self._copies:
+            rotation = None if self.rotation is None else self.rotation.to(target)
+            self._copies[target] = Quantiser(self.mean.to(target), self.scale, rotation)
+        return self._copies[target]
+
+    @cached_property
+    def _copies(self) -> dict[torch.device, Quantiser]:
+        return {}
 
 
 def random_rotation(dim: int, seed: int) -> Tensor:

@@ -93,3 +93,10 @@ def test_half_a_step_rounds_to_even_in_both_encoders():
     with pytest.warns(UserWarning, match="not of unit length"):
         tokens = check_sets(halves[halves[:, 0] != 0], [])[0]
     assert torch.equal(encode(tokens, quantiser)[0], quantiser.encode(tokens.descriptors)[0])
+
+
+def test_codes_that_move_to_a_device_twice_share_their_quantiser_there():
+    quantiser = Quantiser(torch.tensor([0.5, 0.0]), 100.0, torch.eye(2))
+    assert quantiser.to("cpu") is quantiser
+    assert quantiser.to("meta") is quantiser.to("meta") is not quantiser
+    assert quantiser.to("meta").rotation.device.type == "meta"
