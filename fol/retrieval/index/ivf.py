@@ -23,7 +23,7 @@ _ITERATIONS = 10
 
 
 class IvfIndex(RefinedIndex):
-    """Lists over the leading 1024 principal components, about two per square root of a row, a 16th of them visited."""
+    """Lists over the leading 1024 principal components, one or two per root of the rows, a 16th of them visited."""
 
     k_factor = 10
     one_part = True
@@ -37,7 +37,7 @@ class IvfIndex(RefinedIndex):
     def _train(cls, descriptors: DescriptorStore) -> tuple[Projection, Any, dict[str, Any]]:
         dim, rows = reduced_dim(descriptors.dim), len(descriptors)
         axes = principal_axes(training_sample(descriptors, _PCA_SAMPLE), dim, SEED)
-        count = 1 << max(0, int(2 * rows**0.5).bit_length() - 1)
+        count = 1 << int(min(rows, 2 * rows**0.5)).bit_length() - 1
         # Read and projected block by block: the sample that many lists need would not fit as it is.
         chosen = np.random.default_rng(SEED).choice(rows, min(rows, _POINTS_PER_LIST * count), replace=False)
         chosen.sort()
@@ -102,7 +102,6 @@ class IvfRabitqIndex(IvfIndex):
     """A bit a component, scanned with look-up tables in registers."""
 
     recipe = "ivf_rabitq"
-    bits = 1
 
     @classmethod
     def bytes_per_vector(cls, dim: int) -> int:
@@ -113,7 +112,7 @@ class IvfRabitqIndex(IvfIndex):
     @classmethod
     def _lists(cls, quantiser: Any, dim: int, count: int) -> Any:
         check_fast_scan(dim)
-        return faiss.IndexIVFRaBitQFastScan(quantiser, dim, count, faiss.METRIC_INNER_PRODUCT, 32, True, cls.bits)
+        return faiss.IndexIVFRaBitQFastScan(quantiser, dim, count, faiss.METRIC_INNER_PRODUCT)
 
     def _visit(self, lists: int, selector: Any) -> Any:
         return faiss.IVFRaBitQSearchParameters(nprobe=lists, sel=selector)

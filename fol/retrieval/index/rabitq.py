@@ -20,7 +20,6 @@ FAST_SCAN_MAX_DIM = 1024
 _FACTORS = 8  # bytes that each vector's two factors take
 #: Bits of a query's components. Four instead of eight: a third less time, and the candidates hold the same rows.
 _QUERY_BITS = 4
-_BLOCK = 32  # vectors that fast scan looks at together
 _PCA_SAMPLE = 8192
 
 
@@ -52,7 +51,7 @@ class RabitqIndex(RefinedIndex):
     @classmethod
     def _train(cls, descriptors: DescriptorStore) -> tuple[Projection, Any, dict[str, Any]]:
         rotation = random_rotation(descriptors.dim, SEED)
-        codes = faiss.IndexRaBitQ(descriptors.dim, faiss.METRIC_INNER_PRODUCT, 1)
+        codes = faiss.IndexRaBitQ(descriptors.dim, faiss.METRIC_INNER_PRODUCT)
         codes.qb = _QUERY_BITS
         codes.train(rotation(training_sample(descriptors)))
         return rotation, codes, {"bits": 1, "query_bits": _QUERY_BITS}
@@ -63,20 +62,19 @@ class PcaRabitqIndex(RefinedIndex):
 
     recipe = "pca_rabitq"
     k_factor = 10
-    bits = 1
 
     @classmethod
     def bytes_per_vector(cls, dim: int) -> int:
         """As FAISS lays them out."""
-        return int(_fast_scan(reduced_dim(dim), cls.bits).code_size)
+        return int(_fast_scan(reduced_dim(dim)).code_size)
 
     @classmethod
     def _train(cls, descriptors: DescriptorStore) -> tuple[Projection, Any, dict[str, Any]]:
         sample = training_sample(descriptors, _PCA_SAMPLE)
         axes = principal_axes(sample, reduced_dim(descriptors.dim), SEED)
-        codes = _fast_scan(reduced_dim(descriptors.dim), cls.bits)
+        codes = _fast_scan(reduced_dim(descriptors.dim))
         codes.train(axes(sample))
-        return axes, codes, {"bits": cls.bits, "dim": codes.d}
+        return axes, codes, {"bits": 1, "dim": codes.d}
 
     def _search_part(
         self, part: Part, queries: NDArray[np.float32], k: int, banned: NDArray[np.int64]
@@ -86,6 +84,6 @@ class PcaRabitqIndex(RefinedIndex):
         return without(similarities, rows, banned), rows
 
 
-def _fast_scan(dim: int, bits: int) -> Any:
+def _fast_scan(dim: int) -> Any:
     check_fast_scan(dim)
-    return faiss.IndexRaBitQFastScan(dim, faiss.METRIC_INNER_PRODUCT, _BLOCK, bits)
+    return faiss.IndexRaBitQFastScan(dim, faiss.METRIC_INNER_PRODUCT)
