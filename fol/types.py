@@ -207,7 +207,7 @@ class Extractor(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over architecture, preprocessing and weights: two models that differ in any of them differ here."""
+        """SHA-256 over architecture, preprocessing, precision and weights; other features have another one."""
 
     @property
     def recipe(self) -> Mapping[str, Any]:
@@ -236,8 +236,11 @@ class Extractor(Protocol):
     def transform(self, image: Image.Image) -> Tensor:
         """RGB photo to the network's input ``[3, H, W]`` float32."""
 
+    def prepare(self, image: Image.Image) -> Tensor:
+        """RGB photo to ``[3, H, W]`` of any type that ``extract`` takes: what loading processes hand over."""
+
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
-        """Features of a batch ``[B, 3, H, W]``, one per image.
+        """Features of a batch ``[B, 3, H, W]`` of what ``transform`` or ``prepare`` gave, one per image.
 
         ``original_sizes`` (width, height) per photo puts the local positions into its pixels; without
         it they are pixels of ``images``.

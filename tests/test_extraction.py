@@ -13,7 +13,8 @@ from torch import Tensor
 
 import fol
 from fol.errors import ConfigError, ImageError
-from fol.extraction import ExtractedBatch, Skipped, extract_places
+from fol.extraction import ExtractedBatch, Skipped, extract_places, on_cpu, one_ahead
+from fol.models import load_baseline
 from fol.types import Extractor, Features, Place
 
 SIZES = [(140, 140), (280, 140), (90, 300), (512, 384), (64, 64), (200, 200), (33, 14)]
@@ -52,8 +53,8 @@ class Wrapped:
     def recipe(self) -> Mapping[str, Any]:
         return self._model.recipe
 
-    def transform(self, image: Image.Image) -> Tensor:
-        return self._model.transform(image)
+    def prepare(self, image: Image.Image) -> Tensor:
+        return self._model.prepare(image)
 
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
         return self._model.extract(images, original_sizes)
@@ -121,10 +122,10 @@ def test_unusable_photos_are_reported_and_cost_nothing_else(
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_exception_while_loading_costs_that_photo_alone(model: Extractor, places: list[Place], workers: int) -> None:
     class Picky(Wrapped):
-        def transform(self, image: Image.Image) -> Tensor:
+        def prepare(self, image: Image.Image) -> Tensor:
             if image.width == 90:
                 raise ValueError("I do not like\nthis width")
-            return super().transform(image)
+            return super().prepare(image)
 
     batches = list(extract_places(Picky(model), places, batch_size=4, workers=workers))
     assert list(_all(iter(batches))) == [0, 1, 3, 4, 5, 6]
@@ -135,10 +136,10 @@ def test_an_exception_while_loading_costs_that_photo_alone(model: Extractor, pla
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # torch's own clean-up may meet it again
 def test_a_loading_process_that_dies_ends_the_run_with_one_line(model: Extractor, places: list[Place]) -> None:
     class Deadly(Wrapped):
-        def transform(self, image: Image.Image) -> Tensor:
+        def prepare(self, image: Image.Image) -> Tensor:
             if image.width == 512:
                 os._exit(9)
-            return super().transform(image)
+            return super().prepare(image)
 
     batches = extract_places(Deadly(model), places, batch_size=1, workers=1)
     with pytest.raises(
@@ -150,8 +151,8 @@ def test_a_loading_process_that_dies_ends_the_run_with_one_line(model: Extractor
 
 def test_photos_of_several_network_sizes_in_one_batch(model: Extractor, places: list[Place]) -> None:
     class KeepsAspect(Wrapped):
-        def transform(self, image: Image.Image) -> Tensor:
-            pixels = super().transform(image)
+        def prepare(self, image: Image.Image) -> Tensor:
+            pixels = super().prepare(image)
             return torch.cat([pixels, pixels], dim=2) if image.width > image.height else pixels
 
     wrapped = KeepsAspect(model)
@@ -168,3 +169,65 @@ def test_nothing_to_do_and_numbers_out_of_range(model: Extractor, places: list[P
         extract_places(model, places, batch_size=0)
     with pytest.raises(ConfigError, match="workers=-1"):
         extract_places(model, places, workers=-1)
+
+
+def test_workers_hand_over_bytes_and_change_no_bit(
+    model: Extractor, places: list[Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.dtype] = []
+
+    class Watched(Wrapped):
+        def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
+            seen.append(images.dtype)
+            return super().extract(images, original_sizes)
+
+    here, there = (_all(extract_places(Watched(model), places, batch_size=3, workers=n)) for n in (0, 2))
+    assert set(seen) == {torch.uint8}
+    for index, features in here.items():
+        other = there[index]
+        assert features.descriptor.equal(other.descriptor)
+        assert features.local.descriptors.equal(other.local.descriptors)
+        assert features.local.positions.equal(other.local.positions)
+
+
+def test_one_ahead_takes_the_next_first_and_raises_in_turn() -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(3):
+            taken.append(number)
+            yield number
+        raise ImageError("the end")
+
+    ahead = one_ahead(numbers())
+    assert next(ahead) == 0 and taken == [0, 1]
+    assert [next(ahead), next(ahead)] == [1, 2] and taken == [0, 1, 2]
+    with pytest.raises(ImageError, match="the end"):
+        next(ahead)
+    assert list(one_ahead([])) == [] and list(one_ahead("abc")) == ["a", "b", "c"]
+
+
+def test_features_of_a_batch_are_copied_together(model: Extractor) -> None:
+    images = torch.rand(3, 3, 126, 126)
+    two_stages, one_stage = model.extract(images), load_baseline("grey").extract(images)
+    for features in (two_stages, one_stage):
+        for before, after in zip(features, on_cpu(features), strict=True):
+            assert before.descriptor.equal(after.descriptor)
+            assert before.local.descriptors.equal(after.local.descriptors)
+            assert before.local.positions.equal(after.local.positions)
+            assert before.local.weights.equal(after.local.weights)
+            maps = before.region_map, after.region_map
+            assert maps == (None, None) if maps[0] is None else maps[0].equal(maps[1])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_gpu_gives_the_features_of_the_cpu(model: Extractor, places: list[Place], workers: int) -> None:
+    on_gpu = fol.load_model("fol_tiny_untrained", image_size=(126, 126), device="cuda")
+    here = _all(extract_places(model, places, batch_size=2))
+    there = _all(extract_places(on_gpu, places, batch_size=2, workers=workers))
+    assert list(there) == list(here)
+    for index, features in there.items():
+        assert features.descriptor.device.type == features.local.descriptors.device.type == "cpu"
+        assert float(features.descriptor @ here[index].descriptor) > 0.9999

@@ -20,8 +20,8 @@ def load_configured_extractor(config: DictConfig, recipe: Mapping[str, Any] | No
     name = str(config.name or (recipe or {}).get("name_or_path"))
     if name not in BASELINES:
         return load_configured_model(config, recipe)
-    for option in ("preset", "heads", "image_size"):
-        if config[option] is not None:
+    for option in ("preset", "heads", "image_size", "precision", "compile"):
+        if config[option] not in (None, False):
             raise ConfigError(f"model.{option}={config[option]}: the baseline {name} has no such option")
     return load_baseline(name)
 

@@ -111,6 +111,10 @@ class Baseline:
         resized = area_weights(grey.shape[0], height) @ grey @ area_weights(grey.shape[1], width).T
         return torch.from_numpy(resized.round() / 255).expand(3, height, width)
 
+    def prepare(self, image: Image.Image) -> Tensor:
+        """As ``transform``."""
+        return self.transform(image)
+
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
         """Descriptors of ``images [B, 3, H, W]`` in [0, 1]; there are no positions for ``original_sizes`` to scale."""
         if images.ndim != 4 or images.shape[1] != 3:

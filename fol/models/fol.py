@@ -5,6 +5,7 @@ Source: FoL ``network_FoL.py``, ``backbone/dinov2_FoL.py``, ``aggregators/FoL.py
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +25,7 @@ from fol.models.regions import (
     select_patches,
     upsample_map,
 )
-from fol.types import Features, LocalFeatures
+from fol.types import Features, LocalFeaturesBatch
 
 Preset = Literal["official", "fol"]
 PRESETS: dict[Preset, RegionOptions] = {"official": OFFICIAL_REGIONS, "fol": FOL_REGIONS}
@@ -87,12 +88,13 @@ class FoL(nn.Module):
             selected=select_patches(combined, self.regions.selection).view(-1, *grid),
         )
 
-    def features(self, images: Tensor) -> list[Features]:
+    def features(self, images: Tensor, forward: Callable[[Tensor], FoLOutput] | None = None) -> list[Features]:
         """Descriptor, selected local features in raster order (no padding) and region map of each image.
 
         Positions are pixels of ``images``; weights are the region map at the feature, relative to its maximum.
+        ``forward`` stands in for this module's (compiled, say).
         """
-        output: FoLOutput = self(images)
+        output: FoLOutput = (forward or self)(images)
         height, width = output.region_map.shape[1:]
         grid = (fine_size(height), fine_size(width))
         device = images.device
@@ -102,15 +104,15 @@ class FoL(nn.Module):
         selected = output.selected[:, rows][:, :, columns]
         weights = upsample_map(output.region_map, grid)
         weights = (weights / weights.amax((1, 2), keepdim=True)).clamp(0, 1)
-        positions = fine_positions(grid, device)
-        return [
-            Features(
-                output.descriptor[i],
-                LocalFeatures(output.dense_local[i][mask], positions[mask], weights[i][mask]),
-                output.region_map[i],
-            )
-            for i, mask in enumerate(selected)
-        ]
+        # Gathered for all images at once, and counted in one go: on a GPU each selection by mask would wait for it.
+        image, row, column = selected.nonzero(as_tuple=True)
+        local = LocalFeaturesBatch(
+            output.dense_local[image, row, column],
+            fine_positions(grid, device)[row, column],
+            weights[image, row, column],
+            tuple(selected.sum((1, 2)).tolist()),
+        )
+        return [Features(*parts) for parts in zip(output.descriptor, local, output.region_map, strict=True)]
 
     def max_tokens(self, image_size: tuple[int, int]) -> int:
         """Most local features that one image of this size (height, width) can give."""

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fol.models.precision import at_least_float32
+
 #: Fine cells per patch step.
 UPSAMPLING = 4
 #: Distance between the centres of neighbouring fine cells, and the first centre, in input pixels.
@@ -52,6 +54,6 @@ class LocalHead(nn.Module):
         self.upconv2 = nn.ConvTranspose2d(hidden, dim, 3, stride=2, padding=1)
 
     def forward(self, patch_map: Tensor) -> Tensor:
-        """Dense unit descriptors, channels last."""
+        """Dense unit descriptors, channels last, float32 also where the convolutions are not."""
         fine = self.upconv2(functional.relu(self.upconv1(patch_map)))
-        return functional.normalize(fine.permute(0, 2, 3, 1), dim=-1)
+        return functional.normalize(at_least_float32(fine.permute(0, 2, 3, 1)), dim=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from fol.errors import ConfigError
 from fol.models.cards import ModelCard
 from fol.models.fol import FoL, Preset
+from fol.models.precision import NetworkPrecision, network_precision
 from fol.models.salad import Salad
 from fol.types import Features, LocalFeatures
 
@@ -23,14 +24,30 @@ from fol.types import Features, LocalFeatures
 class PlaceModel(nn.Module):
     """A network with its card; implements ``fol.types.Extractor``.
 
-    ``recipe`` are the arguments of ``load_model`` that give this model again.
+    ``recipe`` are the arguments of ``load_model`` that give this model again. ``precision`` and ``compiled`` are of
+    ``extract`` alone: training has its own.
     """
 
-    def __init__(self, card: ModelCard, network: FoL | Salad, recipe: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        network: FoL | Salad,
+        recipe: Mapping[str, Any] | None = None,
+        *,
+        precision: NetworkPrecision = "float32",
+        compiled: bool = False,
+    ) -> None:
         super().__init__()
         self.card = card
         self.recipe = dict(recipe or {"name_or_path": card.name})
         self.network = network
+        self.precision: NetworkPrecision = precision
+        self.compiled = compiled
+        self._forward: Callable[..., Any] | None = torch.compile(network.forward) if compiled else None
+        self._largest_batch = 0
+        if precision != "float32" and isinstance(network, FoL):
+            # Which the transposed convolutions of half precision are faster in, on CPUs and on tensor cores.
+            network.local_head.to(memory_format=torch.channels_last)
         self.eval()
 
     def with_trainable_blocks(self, count: int) -> PlaceModel:
@@ -41,7 +58,7 @@ class PlaceModel(nn.Module):
         backbone = replace(self.card.architecture.backbone, trainable_blocks=count)
         self.network.backbone.config = backbone
         card = replace(self.card, architecture=replace(self.card.architecture, backbone=backbone))
-        return PlaceModel(card, self.network, self.recipe)
+        return PlaceModel(card, self.network, self.recipe, precision=self.precision, compiled=self.compiled)
 
     @property
     def name(self) -> str:
@@ -75,9 +92,14 @@ class PlaceModel(nn.Module):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over architecture, preset, preprocessing and weights; computed once, so not for training."""
+        """SHA-256 over architecture, preset, preprocessing, precision and weights; computed once, so not for training.
+
+        Compiling is not in it: it moves the last digits of a precision, as another machine does.
+        """
         digest = hashlib.sha256()
-        header = [self.card.architecture.to_dict(), self.preset, asdict(self.card.preprocessing)]
+        header: list[Any] = [self.card.architecture.to_dict(), self.preset, asdict(self.card.preprocessing)]
+        if self.precision != "float32":  # maps from before there was a choice stay valid
+            header.append(self.precision)
         digest.update(json.dumps(header, sort_keys=True).encode())
         for name, tensor in sorted(self.network.state_dict().items()):
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -88,9 +110,13 @@ class PlaceModel(nn.Module):
         """RGB photo to ``[3, H, W]`` float32, by the card's preprocessing."""
         return self.card.preprocessing(image)
 
+    def prepare(self, image: Image.Image) -> Tensor:
+        """RGB photo to ``[3, H, W]`` as ``extract`` takes it in the fewest bytes, by the card's preprocessing."""
+        return self.card.preprocessing.prepare(image)
+
     @torch.inference_mode()
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
-        """Features of preprocessed ``images [B, 3, H, W]``, H and W multiples of 14, one per image.
+        """Features of ``images [B, 3, H, W]`` (of ``transform`` or ``prepare``; H, W multiples of 14), one per image.
 
         ``original_sizes`` (width, height) per photo puts the local positions into its pixels; without it they
         are pixels of ``images``. Dropout is off whatever the mode of the module.
@@ -102,7 +128,8 @@ class PlaceModel(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            features = self.network.features(images.to(self.device))
+            with network_precision(self.precision, self.device):
+                features = self._features(self.card.preprocessing.finish(images.to(self.device)))
         finally:
             self.train(was_training)
         if original_sizes is None:
@@ -112,6 +139,21 @@ class PlaceModel(nn.Module):
             replace(f, local=_scaled(f.local, size[0] / width, size[1] / height))
             for f, size in zip(features, original_sizes, strict=True)
         ]
+
+    def _features(self, images: Tensor) -> list[Features]:
+        if self._forward is None:
+            return self.network.features(images)
+        # A smaller batch, the last one say, would be compiled anew for minutes: it is filled up instead.
+        count = len(images)
+        self._largest_batch = max(self._largest_batch, count)
+        filling = images[-1:].expand(self._largest_batch - count, -1, -1, -1)
+        try:
+            return self.network.features(torch.cat([images, filling]), self._forward)[:count]
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise ConfigError(f"compile=True: torch cannot compile {self.name} here ({reason}); do without") from error
 
 
 def _scaled(local: LocalFeatures, x: float, y: float) -> LocalFeatures:

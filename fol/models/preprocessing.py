@@ -31,21 +31,41 @@ class Preprocessing:
         """The photo as ``[3, H, W]`` float32."""
         return self.normalise(self.resize(image))
 
+    def prepare(self, image: Image.Image) -> Tensor:
+        """The photo ``[3, H, W]`` in the fewest bytes, for ``finish``: uint8 pixels, or without antialias the result.
+
+        Filtering gives 8 bits anyway; without it the resized pixels are fractions.
+        """
+        return self._eight_bit(image) if self.antialias else self(image)
+
+    def finish(self, prepared: Tensor) -> Tensor:
+        """What ``prepare`` gave, or photos ``[B, 3, H, W]`` of that, as this object's call gives it: bit for bit."""
+        return self.normalise(_to_unit(prepared)) if prepared.dtype == torch.uint8 else prepared
+
     def resize(self, image: Image.Image) -> Tensor:
         """The photo as ``[3, H, W]`` float32 in [0, 1], not normalised yet: what augmentation works on."""
-        height, width = self.image_size
-        image = image.convert("RGB")
-        if self.antialias:
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)
-        if not self.antialias and pixels.shape[1:] != (height, width):
+        pixels = _to_unit(self._eight_bit(image))
+        if pixels.shape[1:] != self.image_size:
             # Normalising is affine per channel, so resizing before it gives the same numbers.
             pixels = functional.interpolate(
-                pixels[None], (height, width), mode="bilinear", align_corners=False, antialias=False
+                pixels[None], self.image_size, mode="bilinear", align_corners=False, antialias=False
             )[0]
         return pixels
+
+    def _eight_bit(self, image: Image.Image) -> Tensor:
+        """``[3, H, W]`` uint8, resized already with antialias, else in the size of the photo."""
+        if image.mode != "RGB":  # the conversion would copy what is RGB already
+            image = image.convert("RGB")
+        if self.antialias:
+            height, width = self.image_size
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """``[..., 3, H, W]`` in [0, 1] to what the network sees; the same at training and at test time."""
         mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (self.mean, self.std))
         return (pixels - mean) / std
+
+
+def _to_unit(pixels: Tensor) -> Tensor:
+    return pixels.float().div(255)

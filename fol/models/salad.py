@@ -5,6 +5,8 @@ Source: SALAD ``models/aggregators/salad.py`` (CVPR 2024).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from fol.models.aggregation import Aggregate, AggregationConfig, OptimalTransportAggregation
@@ -28,9 +30,12 @@ class Salad(nn.Module):
         aggregate: Aggregate = self.aggregation(tokens.class_token, tokens.patch_map)
         return aggregate
 
-    def features(self, images: Tensor) -> list[Features]:
-        """Descriptor and region map (mass that is not in the dustbin) of each image."""
-        output: Aggregate = self(images)
+    def features(self, images: Tensor, forward: Callable[[Tensor], Aggregate] | None = None) -> list[Features]:
+        """Descriptor and region map (mass that is not in the dustbin) of each image.
+
+        ``forward`` stands in for this module's (compiled, say).
+        """
+        output: Aggregate = (forward or self)(images)
         grid = (images.shape[-2] // 14, images.shape[-1] // 14)
         maps = output.assignment.sum(1).view(-1, *grid)
         return [

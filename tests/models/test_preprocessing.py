@@ -38,3 +38,14 @@ def test_antialias_averages_what_sampling_would_miss():
 def test_grey_and_alpha_images_become_rgb():
     for mode in ("L", "RGBA", "P"):
         assert Preprocessing((14, 14))(photo(20, 20).convert(mode)).shape == (3, 14, 14)
+
+
+def test_what_is_prepared_in_loading_processes_is_finished_to_the_same_bits():
+    for antialias in (True, False):
+        preprocessing = Preprocessing((42, 56), antialias=antialias)
+        photos = [photo(97, 80), photo(56, 42), photo(30, 200).convert("L")]
+        prepared = [preprocessing.prepare(image) for image in photos]
+        assert {p.dtype for p in prepared} == {torch.uint8 if antialias else torch.float32}
+        finished = preprocessing.finish(torch.stack(prepared))
+        for image, alone, together in zip(photos, prepared, finished, strict=True):
+            assert together.equal(preprocessing(image)) and preprocessing.finish(alone).equal(preprocessing(image))

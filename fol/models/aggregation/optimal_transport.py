@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fol.errors import ConfigError
+from fol.models.precision import at_least_float32
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def log_optimal_transport(scores: Tensor, dustbin: Tensor, iterations: int = 3) 
             f"{patches} patches cannot be shared among {clusters} clusters and a dustbin; "
             f"use a larger image (more than {clusters} patches of 14 px)"
         )
-    plan = torch.cat([scores, dustbin.unsqueeze(1)], dim=1)
-    plan = plan.to(torch.promote_types(plan.dtype, torch.float32))
+    plan = at_least_float32(torch.cat([scores, dustbin.unsqueeze(1)], dim=1))
     log_column = -math.log(clusters + patches)
     log_row = plan.new_full((clusters + 1,), log_column)
     log_row[-1] += math.log(patches - clusters)
@@ -102,7 +102,7 @@ class OptimalTransportAggregation(nn.Module):
         # [B, cluster_dim, clusters]: the cluster index is the fastest in the flattened descriptor.
         clusters = features @ assignment.to(features.dtype).transpose(1, 2)
         parts = [
-            functional.normalize(self.token_features(class_token), dim=-1),
-            functional.normalize(clusters, dim=1).flatten(1),
+            functional.normalize(at_least_float32(self.token_features(class_token)), dim=-1),
+            functional.normalize(at_least_float32(clusters), dim=1).flatten(1),
         ]
         return Aggregate(functional.normalize(torch.cat(parts, dim=-1), dim=-1), assignment)
