@@ -7,7 +7,9 @@ makes products unbiased, ``|z|^2 / (z . levels)`` (RaBitQ, arXiv 2405.12497), an
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,13 +53,35 @@ def pack(centred: NDArray[np.float32], bits: int) -> tuple[NDArray[np.uint8], ND
 
 def unpack(packed: NDArray[np.uint8], scales: NDArray[np.uint8], bits: int, out: NDArray[np.int8]) -> None:
     """Codes ``[L, D]`` into ``out``, which must be contiguous, by one look-up per byte."""
-    words = _words(bits)
-    rows = scales.astype(np.uint16)[:, None] << 8 | packed
-    dim = out.shape[1]
+    words, dim = _words(bits), out.shape[1]
+    kernel = _kernel()
     if dim % (8 // bits):
-        out[:] = words[rows].view(np.int8)[:, :dim]
+        out[:] = words[_table_rows(packed, scales)].view(np.int8)[:, :dim]
+    elif kernel:
+        kernel(words, packed, scales, out.view(words.dtype))
     else:
-        np.take(words, rows, out=out.view(words.dtype), mode="clip")  # "clip" as "raise" would copy
+        np.take(words, _table_rows(packed, scales), out=out.view(words.dtype), mode="clip")  # "raise" would copy
+
+
+def _table_rows(packed: NDArray[np.uint8], scales: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    return (scales.astype(np.uint16)[:, None] << 8 | packed).astype(np.uint16, copy=False)
+
+
+@cache
+def _kernel() -> Callable[..., None] | None:
+    """The look-ups compiled, four times as fast as numpy's; None without numba."""
+    try:
+        from fol.matching.backends.cpu_compile import compiled
+    except ImportError:
+        return None
+    return compiled(_look_up)
+
+
+def _look_up(words: Any, packed: Any, scales: Any, out: Any) -> None:
+    for token in range(packed.shape[0]):
+        first = np.int64(scales[token]) << 8
+        for byte in range(packed.shape[1]):
+            out[token, byte] = words[first + packed[token, byte]]
 
 
 @cache

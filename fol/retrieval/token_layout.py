@@ -75,13 +75,13 @@ def decode_layout(data: memoryview, length: int) -> tuple[Floats, Floats]:
     body = np.frombuffer(zlib.decompress(data[_HEADER.size :]), np.uint8)
     if how == _GRID:
         size = -(-width * height // 8)
-        cells = np.flatnonzero(np.unpackbits(body[:size], count=width * height))
-        rows, columns = np.divmod(cells, width)
-        places = np.stack([columns + x, rows + y], axis=1)
+        mask = np.unpackbits(body[:size], count=width * height).view(np.bool_).reshape(height, width)
+        rows, columns = mask.nonzero()
+        positions = np.empty((len(rows), 2), np.float32)
+        positions[:, 0], positions[:, 1] = (columns + x) * step[0] + low[0], (rows + y) * step[1] + low[1]
     else:
         size = 4 * length
-        places = body[:size].view("<u2").reshape(length, 2)
-    positions = (places * step + low).astype(np.float32)
+        positions = (body[:size].view("<u2").reshape(length, 2) * step + low).astype(np.float32)
     values = body[size:]
     if kind == _HALVES:
         weights: Floats = values.view("<f2").astype(np.float32)
@@ -90,7 +90,7 @@ def decode_layout(data: memoryview, length: int) -> tuple[Floats, Floats]:
     else:
         down, across = _between(y, height), _between(x, width)
         knots = values.reshape(down.shape[1], across.shape[1]).astype(np.float32) / np.float32(255)
-        weights = (down @ knots @ across.T).reshape(-1)[cells]
+        weights = (down @ knots @ across.T)[mask]
     if len(positions) != length or len(weights) != length:
         raise ValueError(f"{len(positions)} positions and {len(weights)} weights instead of {length}")
     return positions, weights
