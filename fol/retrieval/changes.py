@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Collection
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,7 +82,8 @@ def create(
         try:
             _check_space(partial, feed, writer)
             writer.run(feed, progress)
-            writer.finish(path)
+            with _committing(partial):
+                writer.finish(path)
         except MapError:
             if writer.state.rows == 0:
                 _delete(partial)
@@ -103,7 +104,8 @@ def extend(folder: Path, model: ModelIdentity, feed: Feed, progress: ProgressCal
             writer.run(feed, progress)
             if writer.state.rows == base.rows:
                 Journal.remove(folder)  # nothing usable: finish() says so
-            writer.finish(folder)
+            with _committing(folder):
+                writer.finish(folder)
         Journal.remove(folder)
         return Written(writer.skipped, writer.resumed_from)
 
@@ -120,9 +122,9 @@ def drop(folder: Path, ids: NDArray[np.int64]) -> int:
             raise MapError(f"{folder} has no place {unknown[0]}: nothing was removed")
         rest = table.without(ids)
         generation = base.generation + 1
-        places = write_places(folder, rest, generation)
-        files = {**base.files, "places": places}
-        replace(base, generation=generation, places=len(rest), files=files).write(folder)
+        with _committing(folder):
+            files = {**base.files, "places": write_places(folder, rest, generation)}
+            replace(base, generation=generation, places=len(rest), files=files).write(folder)
         return len(table) - len(rest)
 
 
@@ -132,7 +134,19 @@ def note(folder: Path, calibration: Calibration) -> None:
         base = Manifest.read(folder)
         key = (calibration.method, calibration.options)
         others = [c for c in base.calibration if (c.method, c.options) != key]
-        replace(base, calibration=(*others, calibration)).write(folder)
+        with _committing(folder):
+            replace(base, calibration=(*others, calibration)).write(folder)
+
+
+@contextmanager
+def _committing(folder: Path) -> Iterator[None]:
+    """The last steps of a change, of which replacing the manifest is the very last: an error leaves the old state."""
+    try:
+        yield
+    except OSError as error:
+        raise MapError(
+            f"{folder} cannot be written ({error.strerror}): nothing is lost, make room and run the same command again"
+        ) from error
 
 
 def _check_target(path: Path, overwrite: bool) -> bool:

@@ -132,6 +132,32 @@ def test_a_full_disk_keeps_what_was_finished(
     assert_holds(PlaceMap.open(path), city, list(range(40)))
 
 
+def test_a_disk_that_is_full_at_the_last_step(path: Path, city: RandomCity, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    refused = pytest.raises(
+        MapError, match=r"cannot be written \(No space left on device\): nothing is lost, make room"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr("fol.retrieval.builder.write_places", full)
+        with refused:
+            build_map(path, city)
+    assert _resumed(path, city) == 20
+    place_map = PlaceMap.open(path)
+    with monkeypatch.context() as patched:
+        patched.setattr("fol.retrieval.manifest.write_atomically", full)
+        for change in (
+            lambda: place_map.add_features(city.identity, city.items([20])),
+            lambda: place_map.remove([0]),
+        ):
+            with refused:
+                change()
+    assert_holds(PlaceMap.open(path), city, list(range(20)))
+    place_map.remove([0])
+    assert_holds(PlaceMap.open(path), city, list(range(1, 20)))
+
+
 def _resumed(path: Path, city: RandomCity) -> int:
     report = PlaceMap.from_features(path, city.identity, city.items(range(20)), batch_size=6, calibrate=False)
     assert_holds(report.place_map, city, list(range(20)))
