@@ -248,4 +248,4 @@ def test_unknown_backend_lists_the_choices():
         ConfigError, match=r"^unknown matching backend 'cublas'; choose one of: auto, cpu, reference, torch, triton$"
     ):
         get_backend("cublas", "cpu")
-    assert backend_names() == ("auto", "reference", "torch")
+    assert backend_names() == ("auto", "cpu", "reference", "torch", "triton")
