@@ -33,6 +33,7 @@ class Subject:
 
 
 SUBJECTS: Mapping[str, Subject] = {
+    "extraction": Subject("extraction", "ExtractionSize"),
     "matching": Subject("matching", "MatchingSize"),
     "store": Subject("store", "StoreSize"),
     "retrieval": Subject("retrieval", "RetrievalSize"),

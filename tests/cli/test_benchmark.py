@@ -14,6 +14,9 @@ from fol.cli import main
 
 TOOL = Path(__file__).parents[2] / "tools" / "benchmark.py"
 SMALL = {
+    "extraction": [
+        f"extraction.{o}" for o in ("model=fol_tiny_untrained", "images=3", "size=126", "batch_size=2", "rounds=1")
+    ],
     "matching": ["matching.candidates=5", "matching.tokens=300", "matching.rounds=1"],
     "retrieval": ["retrieval.images=300", "retrieval.dim=64", "retrieval.queries=20", "retrieval.rounds=1"],
     "store": ["store.images=6", "store.candidates=3", "store.rounds=1"],
@@ -34,6 +37,8 @@ def test_a_subject_runs_and_is_written_down(subject, tmp_path, capsys):
     if subject == "retrieval":
         assert "| flat | " in written and "| rabitq | " in written
         assert "64 bytes a photo (4 times less), built in" in written and "1@1 1.000, 1@10 1.000" in written
+    if subject == "extraction":
+        assert "| bfloat16 | " in written and "descriptors' cosine to float32 at least 1.0000" in written
     if subject == "losses":
         assert float(written.split("differ by ")[1].split()[0].rstrip(".")) < 1e-5
 
