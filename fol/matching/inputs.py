@@ -14,6 +14,7 @@ from torch import Tensor
 from fol.errors import MatchingError
 from fol.matching.norms import row_norms
 from fol.matching.quantisation import QuantisedLocalFeatures, Quantiser
+from fol.matching.threads import map_single_threaded
 from fol.types import LocalFeatures, LocalFeaturesBatch
 
 _WEIGHT_ROUNDING = 1e-3
@@ -248,22 +249,15 @@ def _check_against(query: Tensor, candidate: Tensor, name: str) -> None:
 
 def _check_values(blocks: Sequence[_Block]) -> list[TokenSet]:
     """Look at every value once; what was found crosses to the host in one transfer."""
-    facts, masks, filled = [], [], []
-    for block in blocks:
-        # Codes of any value are valid; a bias that is not finite stands for a descriptor that is not.
-        norms = row_norms(block.rows) if block.bias is None else torch.where(block.bias.isfinite(), 1.0, torch.nan)
-        valid = norms > 0
-        if block.weights is None:
-            weights = valid.float()
-            weighted = torch.ones_like(valid)
-        else:
-            given = block.weights.detach().to(norms.device, torch.float32)
-            weights = torch.where(valid, given, 0.0)
-            weighted = (weights >= 0) & (weights <= 1 + _WEIGHT_ROUNDING)  # False for NaN
-        masks.append(valid)
-        filled.append(weights)
-        odd = ((norms - 1).abs() > _UNIT_TOLERANCE) & valid
-        facts.append(_per_set(torch.stack([~norms.isfinite(), ~weighted, valid, odd]), block.lengths))
+    # Codes of any value are valid; a bias that is not finite stands for a descriptor that is not.
+    norms = [
+        row_norms(block.rows) if block.bias is None else torch.where(block.bias.isfinite(), 1.0, torch.nan)
+        for block in blocks
+    ]
+    work = list(zip(blocks, norms, strict=True))
+    on_cpu = blocks[0].rows.device.type == "cpu"
+    found = map_single_threaded(_examine, work) if on_cpu else [_examine(item) for item in work]
+    masks, filled, facts = zip(*found, strict=True)
     rows = torch.cat(facts, dim=1).T.tolist()
     names = [name for block in blocks for name in block.names]
     starts = [block.rows[start : start + n] for block in blocks for start, n in _ranges(block.lengths)]
@@ -286,6 +280,21 @@ def _check_values(blocks: Sequence[_Block]) -> list[TokenSet]:
         for block, valid, weights in zip(blocks, masks, filled, strict=True)
         for token_set in _split(block, valid, weights, [next(counts) for _ in block.lengths])
     ]
+
+
+def _examine(work: tuple[_Block, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Valid rows ``[L]``, their weights ``[L]``, and how many rows of every set are bad, valid or odd ``[4, N]``."""
+    block, norms = work
+    valid = norms > 0
+    if block.weights is None:
+        weights = valid.float()
+        weighted = torch.ones_like(valid)
+    else:
+        given = block.weights.detach().to(norms.device, torch.float32)
+        weights = torch.where(valid, given, 0.0)
+        weighted = (weights >= 0) & (weights <= 1 + _WEIGHT_ROUNDING)  # False for NaN
+    odd = ((norms - 1).abs() > _UNIT_TOLERANCE) & valid
+    return valid, weights, _per_set(torch.stack([~norms.isfinite(), ~weighted, valid, odd]), block.lengths)
 
 
 def _ranges(lengths: Sequence[int]) -> list[tuple[int, int]]:
