@@ -37,5 +37,6 @@ SUBJECTS: Mapping[str, Subject] = {
     "matching": Subject("matching", "MatchingSize"),
     "store": Subject("store", "StoreSize"),
     "retrieval": Subject("retrieval", "RetrievalSize"),
+    "end_to_end": Subject("end_to_end", "EndToEndSize"),
     "losses": Subject("losses", "LossesSize"),
 }

@@ -62,7 +62,7 @@ def measure(size: ExtractionSize, peaks: Peaks) -> Report:
         found: dict[str, Tensor] = {}
 
         def published() -> None:
-            found["published"] = published_loop(exact, network, places)
+            found["published"], _ = published_loop(exact, network, places)
 
         def ours(name: NetworkPrecision) -> None:
             batches = extract_places(models[name], places, batch_size=size.batch_size, workers=size.workers)
@@ -103,14 +103,16 @@ def write_photos(folder: Path, count: int) -> list[Place]:
 
 
 @torch.inference_mode()
-def published_loop(model: PlaceModel, network: FoL, places: Sequence[Place]) -> Tensor:
-    """Descriptors ``[N, D]`` as the published evaluation computes them (official: datasets.py, test_FoL.py).
+def published_loop(model: PlaceModel, network: FoL, places: Sequence[Place]) -> tuple[Tensor, list[Tensor]]:
+    """Descriptors ``[N, D]`` and padded local features as the published evaluation computes them.
+
+    Official: datasets.py, test_FoL.py.
 
     float32 in batches of 16; photos become float tensors, are normalised and then resized, in this process; the last
     block's attention is computed a second time as whole matrices; local features are padded to one length.
     """
     preprocessing = model.card.preprocessing
-    descriptors = []
+    descriptors, local = [], []
     for start in range(0, len(places), PUBLISHED_BATCH):
         photos = []
         for place in places[start : start + PUBLISHED_BATCH]:
@@ -122,9 +124,9 @@ def published_loop(model: PlaceModel, network: FoL, places: Sequence[Place]) -> 
             features = network.features(torch.stack(photos).to(model.device))
         for one in features:
             missing = max(0, PADDED_TOKENS - len(one.local))
-            functional.pad(one.local.descriptors, (0, 0, 0, missing)).cpu()
+            local.append(functional.pad(one.local.descriptors, (0, 0, 0, missing)).cpu())
             descriptors.append(one.descriptor.cpu())
-    return torch.stack(descriptors)
+    return torch.stack(descriptors), local
 
 
 @contextmanager

@@ -20,6 +20,7 @@ SMALL = {
     "matching": ["matching.candidates=5", "matching.tokens=300", "matching.rounds=1"],
     "retrieval": ["retrieval.images=300", "retrieval.dim=64", "retrieval.queries=20", "retrieval.rounds=1"],
     "store": ["store.images=6", "store.candidates=3", "store.rounds=1"],
+    "end_to_end": ["end_to_end.images=4", "end_to_end.size=126", "end_to_end.candidates=3", "end_to_end.rounds=1"],
     "losses": ["losses.places=2", "losses.images=2", "losses.size=224", "losses.rounds=1"],
 }
 
