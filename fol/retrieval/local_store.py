@@ -105,14 +105,11 @@ class LocalStore:
         """Read one record: its rows into ``values [L, D]``, the rest into what is returned."""
         length, size = len(values), int(line["head"])
         width = row_bytes(self.dim, self.bits)
-        scratch = self._buffer(size + length * width)
-        head = scratch[:size]
-        if self.bits == 8:
-            packed = values.view(np.uint8)
-            found = os.preadv(self._file.fileno(), [head.data, packed.reshape(-1).data], int(line["start"]))
-        else:
-            packed = scratch[size : size + length * width].reshape(length, width)
-            found = os.preadv(self._file.fileno(), [scratch[: size + length * width].data], int(line["start"]))
+        own = 0 if self.bits == 8 else length * width  # codes of 8 bits are read to where they stay
+        scratch = self._buffer(own + size)
+        head = scratch[own : own + size]
+        packed = (scratch[:own] if own else values.view(np.uint8)).reshape(length, width)
+        found = os.preadv(self._file.fileno(), [head.data, packed.reshape(-1).data], int(line["start"]))
         if found != size + length * width or zlib.crc32(head.data) != line["head_crc"]:
             raise self._damaged(line)
         try:
@@ -120,7 +117,7 @@ class LocalStore:
         except (ValueError, zlib.error) as error:
             raise self._damaged(line) from error
         if self.bits == 16:
-            values[:] = packed.view("<f2")
+            torch.from_numpy(values).copy_(torch.from_numpy(packed.view(np.float16)))  # numpy takes three times as long
         elif self.bits != 8:
             assert parts.scales is not None
             low_bits.unpack(packed, parts.scales, self.bits, values.view(np.int8))
