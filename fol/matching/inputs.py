@@ -249,11 +249,7 @@ def _check_against(query: Tensor, candidate: Tensor, name: str) -> None:
 
 def _check_values(blocks: Sequence[_Block]) -> list[TokenSet]:
     """Look at every value once; what was found crosses to the host in one transfer."""
-    # Codes of any value are valid; a bias that is not finite stands for a descriptor that is not.
-    norms = [
-        row_norms(block.rows) if block.bias is None else torch.where(block.bias.isfinite(), 1.0, torch.nan)
-        for block in blocks
-    ]
+    norms = [row_norms(block.rows) if block.bias is None else block.bias for block in blocks]
     work = list(zip(blocks, norms, strict=True))
     on_cpu = blocks[0].rows.device.type == "cpu"
     found = map_single_threaded(_examine, work) if on_cpu else [_examine(item) for item in work]
@@ -285,6 +281,8 @@ def _check_values(blocks: Sequence[_Block]) -> list[TokenSet]:
 def _examine(work: tuple[_Block, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Valid rows ``[L]``, their weights ``[L]``, and how many rows of every set are bad, valid or odd ``[4, N]``."""
     block, norms = work
+    if block.bias is not None:  # codes of any value are valid; a bias that is not finite stands for a bad descriptor
+        norms = torch.where(norms.isfinite(), 1.0, torch.nan)
     valid = norms > 0
     if block.weights is None:
         weights = valid.float()
