@@ -5,7 +5,7 @@ In this order, with the bytes that all descriptors or codes take:
 1. ``flat`` up to 1 GB (30,000 descriptors of 8448 components): exact, and a single query takes 50 ms.
 2. ``rabitq`` up to 256 MB (250,000 of 8448): every code is looked at, 20 ms.
 3. ``pca_rabitq`` up to 256 MB (900,000): the same with the codes of 1024 components.
-4. ``ivf_rabitq`` above: a sixteenth of the codes is looked at.
+4. ``ivf_rabitq`` above: an eighth of the codes is looked at.
 
 What exceeds the memory limit is passed over; when everything does, ``ivf_rabitq`` is taken none the less, as it is the
 smallest that stays fast. Times are for two cores.

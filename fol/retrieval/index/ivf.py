@@ -23,7 +23,7 @@ _ITERATIONS = 10
 
 
 class IvfIndex(RefinedIndex):
-    """Lists over the leading 1024 principal components, one or two per root of the rows, a 16th of them visited."""
+    """Lists over the leading 1024 principal components, one or two per root of the rows, an eighth of them visited."""
 
     k_factor = 10
     one_part = True
@@ -45,7 +45,7 @@ class IvfIndex(RefinedIndex):
         codes = cls._lists(faiss.IndexFlatIP(dim), dim, count)
         codes.cp.seed, codes.cp.niter, codes.cp.min_points_per_centroid = SEED, _ITERATIONS, 1
         codes.train(sample)
-        return axes, codes, {"dim": dim, "lists": count, "visited": min(count, max(16, count // 16))}
+        return axes, codes, {"dim": dim, "lists": count, "visited": min(count, max(32, count // 8))}
 
     def _search_part(
         self, part: Part, queries: NDArray[np.float32], k: int, banned: NDArray[np.int64]
