@@ -27,7 +27,7 @@ from fol.matching.precision import Precision, exact_float32
 from fol.matching.threads import map_single_threaded
 
 _TILE_ROWS = 256
-_TILE_CELLS = 2**21  # 8 MiB of float32: long candidates get fewer rows per tile
+_TILE_CELLS = 2**19  # 2 MiB of float32, twice per thread: long candidates get fewer rows per tile
 # CPU products of fewer than about 16 rows, and the last odd rows of others, take kernels that add in another order;
 # with every side a multiple of 32, equal descriptors have equal similarities wherever they stand, so ties are ties.
 _ALIGN = 32
