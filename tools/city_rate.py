@@ -1,6 +1,6 @@
 """Photos of the synthetic city per second and core, everything included.
 
-    OMP_NUM_THREADS=1 python tools/city_rate.py [--places 32] [--size 224]
+OMP_NUM_THREADS=1 python tools/city_rate.py [--places 32] [--size 224]
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
 from fol.visualization.recall import COLOURS
@@ -51,7 +52,8 @@ def curves_figure(
         ticks = sorted({x for points in curves.values() for x, _ in points})
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
         axes.set_xticks([], minor=True)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(y for points in curves.values() for _, y in points))
+    axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel(xlabel, fontsize=8.5, family=SANS, color=FAINT)
     axes.set_ylabel(ylabel, fontsize=8.5, family=SANS, color=FAINT)
     axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
