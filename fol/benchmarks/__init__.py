@@ -25,11 +25,14 @@ class Subject:
     module: str
     size: str
 
+    def sizes(self, settings: Mapping[str, Any]) -> Any:
+        """The class of sizes with the fields of ``settings``."""
+        return getattr(import_module(f"fol.benchmarks.{self.module}"), self.size)(**settings)
+
     def measure(self, settings: Mapping[str, Any], peaks: Peaks) -> Report:
-        """Measure with the sizes of ``settings`` (fields of the class of sizes)."""
-        module = import_module(f"fol.benchmarks.{self.module}")
-        work: Callable[[Any, Peaks], Report] = module.measure
-        return work(getattr(module, self.size)(**settings), peaks)
+        """Measure with the sizes of ``settings``."""
+        work: Callable[[Any, Peaks], Report] = import_module(f"fol.benchmarks.{self.module}").measure
+        return work(self.sizes(settings), peaks)
 
 
 SUBJECTS: Mapping[str, Subject] = {

@@ -8,6 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from fol.benchmarks import SUBJECTS
 from fol.cli import VERBS
 from fol.cli.configuration import config_folder, plain, resolve
 from fol.cli.loading import rerank_settings
@@ -46,7 +47,9 @@ def test_no_yaml_is_left_out() -> None:
 @pytest.mark.parametrize("verb", sorted({verb.options or name for name, verb in VERBS.items()}))
 def test_verb(verb: str) -> None:
     config = resolve(verb, NEEDED.get(verb, []), {})
-    if "matching" in config:
+    if verb == "benchmark":
+        assert [subject.sizes(config[name]) for name, subject in SUBJECTS.items()]
+    elif "matching" in config:
         assert rerank_settings(config.matching) == (None, RerankOptions())
     with pytest.raises(ConfigError, match="no_such_key"):
         resolve(verb, [*NEEDED.get(verb, []), "no_such_key=1"], {})
