@@ -34,11 +34,12 @@ def test_the_loop_gives_the_descriptors_of_a_model_that_resizes_as_published(tmp
     model = fol.load_model("fol_tiny_untrained", image_size=126)
     places = write_photos(tmp_path, 18)
     assert Image.open(places[17].image).size == (640, 480)
-    found = published_loop(model, model.network, places)
+    found, local = published_loop(model, model.network, places)
     card = replace(model.card, preprocessing=replace(model.card.preprocessing, antialias=False))
     batches = extract_places(PlaceModel(card, model.network), places)
     ours = [f.descriptor for batch in batches for _, f in batch.features]
     torch.testing.assert_close(found, torch.stack(ours), atol=1e-4, rtol=0)
+    assert [tuple(rows.shape) for rows in local] == [(3600, model.local_dim)] * 18
 
 
 def test_a_model_of_one_stage_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

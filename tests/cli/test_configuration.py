@@ -20,6 +20,8 @@ REQUIRED = {
     "models": [],
     "convert": ["model=a.pth", "out=b.safetensors"],
     "city": ["out=a"],
+    "compact": ["map=a"],
+    "benchmark": [],
     "train": [],
     "sweep": [],
 }
