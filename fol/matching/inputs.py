@@ -60,6 +60,11 @@ class TokenSet:
         return stored if isinstance(stored, Tensor) else stored.quantiser.decode(stored.codes)
 
     @property
+    def dim(self) -> int:
+        """Length of a descriptor."""
+        return int((self.stored if isinstance(self.stored, Tensor) else self.stored.codes).shape[1])
+
+    @property
     def quantiser(self) -> Quantiser | None:
         """Of the stored codes, None for descriptors."""
         return None if isinstance(self.stored, Tensor) else self.stored.quantiser
@@ -281,32 +286,36 @@ def _check_values(blocks: Sequence[_Block]) -> list[TokenSet]:
 def _examine(work: tuple[_Block, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Valid rows ``[L]``, their weights ``[L]``, and how many rows of every set are bad, valid or odd ``[4, N]``."""
     block, norms = work
-    if block.bias is not None:  # codes of any value are valid; a bias that is not finite stands for a bad descriptor
-        norms = torch.where(norms.isfinite(), 1.0, torch.nan)
-    valid = norms > 0
+    infinite = ~norms.isfinite()
+    if block.bias is None:
+        valid = norms > 0
+        odd = (norms - 1).abs_().gt(_UNIT_TOLERANCE) & valid
+    else:  # codes of any value are valid; a bias that is not finite stands for a bad descriptor
+        valid = torch.ones_like(infinite)
+        odd = torch.zeros_like(infinite)
     if block.weights is None:
         weights = valid.float()
-        weighted = torch.ones_like(valid)
+        unweighted = torch.zeros_like(infinite)
     else:
-        given = block.weights.detach().to(norms.device, torch.float32)
-        weights = torch.where(valid, given, 0.0)
-        weighted = (weights >= 0) & (weights <= 1 + _WEIGHT_ROUNDING)  # False for NaN
-    odd = ((norms - 1).abs() > _UNIT_TOLERANCE) & valid
-    return valid, weights, _per_set(torch.stack([~norms.isfinite(), ~weighted, valid, odd]), block.lengths)
+        weights = block.weights.detach().to(norms.device, torch.float32)
+        if block.bias is None:
+            weights = torch.where(valid, weights, 0.0)
+        unweighted = ~((weights >= 0) & (weights <= 1 + _WEIGHT_ROUNDING))  # True for NaN
+    return valid, weights, torch.stack([_per_set(f, block.lengths) for f in (infinite, unweighted, valid, odd)])
 
 
 def _ranges(lengths: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip(accumulate([0, *lengths[:-1]]), lengths, strict=True)) if lengths else []
 
 
-def _per_set(flags: Tensor, lengths: Sequence[int]) -> Tensor:
-    """How many rows of every set have each flag: ``[F, sum(lengths)]`` bool to ``[F, N]`` int64."""
+def _per_set(flag: Tensor, lengths: Sequence[int]) -> Tensor:
+    """How many rows of every set have the flag: ``[sum(lengths)]`` bool to ``[N]`` int64."""
     if len(set(lengths)) == 1:
         # float32 counts up to 2^24 exactly, and several times as fast as integers
-        return flags.float().view(len(flags), len(lengths), lengths[0]).sum(dim=2).long()
-    ends = torch.tensor([0, *accumulate(lengths)]).to(flags.device, non_blocking=True)
-    total = torch.nn.functional.pad(flags.cumsum(dim=1, dtype=torch.int32), (1, 0)).long()
-    return total[:, ends[1:]] - total[:, ends[:-1]]
+        return flag.float().view(len(lengths), lengths[0]).sum(dim=1).long()
+    ends = torch.tensor([0, *accumulate(lengths)]).to(flag.device, non_blocking=True)
+    running = torch.nn.functional.pad(flag.cumsum(dim=0, dtype=torch.int32), (1, 0))
+    return (running[ends[1:]] - running[ends[:-1]]).long()
 
 
 def _split(block: _Block, valid: Tensor, weights: Tensor, counts: Sequence[int]) -> list[TokenSet]:

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from fol.matching.mutual_nearest import BatchMatches
 
@@ -20,7 +21,7 @@ SimilarityWeight = Literal["one", "cosine", "margin"]
 SIMILARITY_WEIGHTS: tuple[SimilarityWeight, ...] = get_args(SimilarityWeight)
 
 _FIXED_POINT = 2.0**32  # 2^-32 per term is far below float32, and 2^31 terms of at most 1 fit into int64
-_CELLS = 2**17  # terms at a time: a few megabytes in float64
+_CELLS = 2**15  # terms at a time: a megabyte in all the types that they pass through
 
 
 def count_matches(matches: BatchMatches) -> Tensor:
@@ -47,23 +48,24 @@ def weighted_score(
     count, length = matches.partner.shape
     if not count:
         return torch.zeros(0, device=query_weights.device)
-    ends = list(accumulate(len(weights) for weights in candidate_weights))
-    starts = torch.tensor([0, *ends[:-1]]).to(query_weights.device, non_blocking=True)
-    packed = torch.cat([*candidate_weights, query_weights.new_zeros(1)])  # the last for candidates without tokens
     step = max(1, _CELLS // max(1, length))
-    sums = []
+    sums, own = [], []
     for rows in (slice(first, first + step) for first in range(0, count, step)):
+        weights = candidate_weights[rows]
+        bounds = torch.tensor([0, *accumulate(map(len, weights))]).to(query_weights.device, non_blocking=True)
+        packed = torch.cat([*weights, query_weights.new_zeros(1)])  # the last for candidates without tokens
         partner = matches.partner[rows]
-        terms = torch.sqrt(query_weights * packed[partner.clamp(min=0) + starts[rows, None]])
+        terms = torch.sqrt(query_weights * packed[partner.clamp(min=0) + bounds[:-1, None]])
         if similarity_weight != "one":
             terms = terms * _gain(matches.similarity[rows], similarity_weight, threshold)
-        sums.append(_fixed(terms.masked_fill(partner < 0, 0.0)).sum(dim=1))
+        sums.append(_fixed(terms.masked_fill_(partner < 0, 0.0)).sum(dim=1))
+        if normalise:
+            running = functional.pad(_fixed(packed).cumsum(0), (1, 0))
+            own.append(running[bounds[1:]] - running[bounds[:-1]])
     total = torch.cat(sums).double() / _FIXED_POINT
     if normalise:
-        running = torch.cat([starts.new_zeros(1), _fixed(packed).cumsum(0)])
-        stops = torch.tensor(ends).to(starts.device, non_blocking=True)
-        own = (running[stops] - running[starts]).double() / _FIXED_POINT
-        scale = torch.sqrt(_fixed(query_weights).sum().double() / _FIXED_POINT * own)
+        whole = _fixed(query_weights).sum().double() / _FIXED_POINT
+        scale = torch.sqrt(whole * (torch.cat(own).double() / _FIXED_POINT))
         total = torch.where(scale > 0, total / scale, 0.0)
     return total.float()
 
@@ -84,4 +86,4 @@ def _gain(similarity: Tensor, kind: SimilarityWeight, threshold: float | None) -
 
 
 def _fixed(terms: Tensor) -> Tensor:
-    return (terms.double() * _FIXED_POINT).round().long()
+    return terms.double().mul_(_FIXED_POINT).round_().long()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -26,13 +26,22 @@ def map_single_threaded(work: Callable[[Item], Result], items: Sequence[Item]) -
     if threads == 1:
         return [work(item) for item in items]
 
-    def without_gradients(item: Item) -> Result:
-        with torch.no_grad():  # a setting of each thread
-            return work(item)
+    # One task per thread, which takes the items one by one: a task per item would wake this thread for each of them,
+    # and short items then spend more time in handing over the interpreter than in their work.
+    waiting = iter(range(len(items)))
+    results: list[Result | None] = [None] * len(items)
 
-    pool = ThreadPoolExecutor(max(1, min(threads, len(items))), "fol", torch.set_num_threads, (1,))
+    def take() -> None:
+        with torch.no_grad():  # a setting of each thread
+            for k in waiting:  # a range's iterator is shared safely: its step holds the interpreter
+                results[k] = work(items[k])
+
+    count = max(1, min(threads, len(items)))
+    pool = ThreadPoolExecutor(count, "fol", torch.set_num_threads, (1,))
     try:
         with pool:
-            return list(pool.map(without_gradients, items))
+            for task in [pool.submit(take) for _ in range(count)]:
+                task.result()
     finally:
         torch.set_num_threads(threads)  # new threads of the process take over the last number that was set anywhere
+    return cast(list[Result], results)

@@ -29,6 +29,10 @@ _Answer = tuple[Tensor, Tensor]  # partner [count] among the candidate's valid r
 _Match = Callable[[TokenSet], _Answer]
 
 
+#: Products of components per candidate, in about half a millisecond.
+_SHORT = {"exact": 2e7, "int8": 2e8, "binary": 2e8}
+
+
 class CpuBackend:
     """Above the features it needs about ``12 N Lq`` bytes for the answer and 1 MB of scratch per thread."""
 
@@ -62,8 +66,18 @@ class CpuBackend:
             # Not by all cores either: where these are busy, dividing such small work takes longer than all of it.
             ((partner, similarity, rows, matchers),) = map_single_threaded(prepare, [None])
             for match, members in matchers:
-                map_single_threaded(fill, [(match, k) for k in members])
+                work = [(match, k) for k in members]
+                if self._is_short(query, candidates, members):
+                    for item in work:
+                        fill(item)
+                else:
+                    map_single_threaded(fill, work)
         return BatchMatches(partner, similarity)
+
+    def _is_short(self, query: TokenSet, candidates: Sequence[TokenSet], members: list[int]) -> bool:
+        """Whether the kernels return so soon that threads would mostly wait for each other's Python code."""
+        tokens = sum(candidates[k].count for k in members) / len(members)
+        return query.count * tokens * query.dim < _SHORT[self.precision]
 
     def _matchers(
         self, query: TokenSet, candidates: Sequence[TokenSet], least: float
