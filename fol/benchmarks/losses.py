@@ -115,10 +115,10 @@ def published_step(output: FoLOutput, labels: Tensor, partner: list[int]) -> Ten
 class LossesSize:
     """``places`` x ``images`` photos of ``size`` pixels; every formulation ``rounds`` times."""
 
-    places: int = 12
+    places: int = 4
     images: int = 4
     size: int = 322
-    rounds: int = 3
+    rounds: int = 1
 
 
 def measure(size: LossesSize, peaks: Peaks | None = None) -> Report:

@@ -12,6 +12,7 @@ from typing import get_args
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from fol.benchmarks.measuring import compare
 from fol.benchmarks.peaks import Peaks
@@ -39,19 +40,22 @@ class StoreSize:
 
 
 def local_features(image: int, dim: int) -> LocalFeatures:
-    """About 3370 tokens as a photo of 322 px has them: the fine cells of 225 patches, around a common vector."""
+    """About 3370 tokens as a photo of 322 px has them: the fine cells of the 225 best patches of a smooth region map.
+
+    Their descriptors lie around a common vector.
+    """
     generator = torch.Generator().manual_seed(image)
+    coarse = torch.rand(1, 1, 6, 6, generator=generator)
+    region_map = functional.interpolate(coarse, (_SIDE, _SIDE), mode="bilinear", align_corners=True)[0]
     selected = torch.zeros(_SIDE * _SIDE, dtype=torch.bool)
-    selected[torch.randperm(_SIDE * _SIDE, generator=generator)[:_PATCHES]] = True
+    selected[region_map.flatten().topk(_PATCHES).indices] = True
     cells = patch_of_fine_cell(_SIDE, centred=True)
     row, column = selected.view(_SIDE, _SIDE)[cells][:, cells].nonzero().unbind(dim=1)
     common = torch.ones(dim) / dim**0.5
     descriptors = common + torch.randn(len(row), dim, generator=generator) / dim**0.5
-    region_map = torch.rand(1, _SIDE, _SIDE, generator=generator)
-    weights = upsample_map(region_map, (fine_size(_SIDE), fine_size(_SIDE)))[0, row, column]
-    return LocalFeatures(
-        torch.nn.functional.normalize(descriptors, dim=1), torch.stack([column, row], dim=1) * _CELL + 7, weights
-    )
+    weights = upsample_map(region_map / region_map.amax(), (fine_size(_SIDE), fine_size(_SIDE)))[0, row, column]
+    positions = torch.stack([column, row], dim=1) * _CELL + 7
+    return LocalFeatures(functional.normalize(descriptors, dim=1), positions, weights)
 
 
 def measure(size: StoreSize, peaks: Peaks | None = None) -> Report:
@@ -94,7 +98,7 @@ def _build(path: Path, size: StoreSize, bits: Bits) -> PlaceMap:
     identity = ModelIdentity("benchmark", "benchmark", "fol", 8, size.dim, _PADDED)
 
     def items() -> Iterator[tuple[Place, Features]]:
-        descriptor = torch.nn.functional.normalize(torch.ones(8), dim=0)
+        descriptor = functional.normalize(torch.ones(8), dim=0)
         for image in range(size.images):
             yield Place(f"{image}.jpg", Path(f"{image}.jpg")), Features(descriptor, local_features(image, size.dim))
 
