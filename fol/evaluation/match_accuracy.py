@@ -56,7 +56,7 @@ def count_correct(
 
 def judge_matches(
     query_local: LocalFeatures,
-    database_local: LocalFeatures,
+    database_local: Sequence[LocalFeatures],
     geometry: TrueGeometry,
     query: int,
     database: int,
@@ -65,13 +65,16 @@ def judge_matches(
     options: RerankOptions | None = None,
     radius: float = MATCH_RADIUS,
 ) -> MatchCount:
-    """Count the matches that re-ranking would count between two images, numbers ``query`` and ``database``."""
-    ranking = rerank(query_local, [database_local], None, method, return_matches=True, options=options)
+    """Count the matches that re-ranking would count between two images, numbers ``query`` and ``database``.
+
+    ``database_local`` holds the one image, as a map gives it.
+    """
+    ranking = rerank(query_local, database_local, None, method, return_matches=True, options=options)
     pairs = (ranking.matches or ())[0].cpu()
     if not len(pairs):
         return MatchCount(0, 0, 0)
     points = query_local.positions.cpu()[pairs[:, 0]].numpy()
-    found = database_local.positions.cpu()[pairs[:, 1]].numpy()
+    found = database_local[0].positions.cpu()[pairs[:, 1]].numpy()
     true, visible = geometry.correspondences(query, database, points)
     return count_correct(found, true, visible, radius)
 
@@ -92,7 +95,7 @@ class MatchJudge:
         database = self.geometry.closest_view(query, [i for i in positives if i in self.place_ids])
         if database is None:
             return None
-        other = self.localizer.place_map.local_features([self.place_ids[database]])[0]
+        other = self.localizer.place_map.local_features([self.place_ids[database]])
         method, options = self.localizer.method, self.localizer.options
         return judge_matches(
             local, other, self.geometry, query, database, method=method, options=options, radius=self.radius

@@ -62,10 +62,10 @@ def test_matches_of_re_ranking_are_judged() -> None:
     query = local([(0, 0), (50, 50), (20, 80), (95, 10), (60, 60)], [0, 1, 2, 3, 4])
     # right, 20 px off, right within 14 px, out of sight, no partner (direction 7)
     other = local([(10, 0), (80, 50), (30, 93), (5, 5), (0, 0)], [0, 1, 2, 3, 7])
-    assert judge_matches(query, other, Shifted(), 0, 0) == MatchCount(matches=4, judged=3, correct=2)
-    assert judge_matches(query, other, Shifted(), 0, 0, method="official", radius=12.9).correct == 1
+    assert judge_matches(query, [other], Shifted(), 0, 0) == MatchCount(matches=4, judged=3, correct=2)
+    assert judge_matches(query, [other], Shifted(), 0, 0, method="official", radius=12.9).correct == 1
     nothing = fol.RerankOptions(threshold=1.5)
-    assert judge_matches(query, other, Shifted(), 0, 0, options=nothing) == MatchCount(0, 0, 0)
+    assert judge_matches(query, [other], Shifted(), 0, 0, options=nothing) == MatchCount(0, 0, 0)
 
 
 # ---- a city ------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def test_descriptors_of_the_true_geometry_match_right(
             for name in (f"queries/{query.name}", f"database/{dataset.database[database].name}")
         ]
         options = fol.RerankOptions(threshold=0.9)
-        counts.append(judge_matches(*pair, geometry, number, database, options=options, radius=7))
+        counts.append(judge_matches(pair[0], pair[1:], geometry, number, database, options=options, radius=7))
     assert all(count.judged > 20 for count in counts)
     accuracy = mean_share(counts)
     assert accuracy is not None and accuracy > 0.97
