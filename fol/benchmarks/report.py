@@ -73,8 +73,8 @@ def reports_figure(reports: Sequence[Report]) -> Figure:
     if not rows:
         raise ValueError("no formulation to draw beside a baseline")
     height = 0.26 * len(rows)
-    page = Page(7.6, height + 1.1)
-    axes = page.axes(2.9, 0.65, 4.3, height)
+    page = Page(7.6, height + 0.7)
+    axes = page.axes(2.9, 0.2, 4.3, height)
     subjects = [report.subject for report in reports]
     for place, (report, row) in enumerate(rows):
         colour = COLOURS[subjects.index(report.subject) % len(COLOURS)]
