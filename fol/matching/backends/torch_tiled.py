@@ -15,7 +15,8 @@ it the order of the sums, by shape. So a candidate has the same result, bit for 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -27,12 +28,14 @@ from fol.matching.precision import Precision, exact_float32
 from fol.matching.threads import map_single_threaded
 
 _TILE_ROWS = 256
-_TILE_CELLS = 2**19  # 2 MiB of float32, twice per thread: long candidates get fewer rows per tile
+_TILE_CELLS = 2**18  # 1 MiB of float32, twice per thread: long candidates get fewer rows per tile
 # CPU products of fewer than about 16 rows, and the last odd rows of others, take kernels that add in another order;
 # with every side a multiple of 32, equal descriptors have equal similarities wherever they stand, so ties are ties.
 _ALIGN = 32
 _GROUP_CELLS = 2**24  # 64 MiB per product of a group, on devices that need large ones
 _GROUP_SIZE = 32
+
+_Put = Callable[[int, Tensor, Tensor], None]  # candidate, its row of partners, its row of similarities
 
 
 class TorchTiledBackend:
@@ -50,15 +53,17 @@ class TorchTiledBackend:
         partner = torch.full((len(candidates), len(query)), -1, device=query.device)
         similarity = torch.zeros(len(candidates), len(query), device=query.device)
         rows = query.valid_rows()
+
+        def put(k: int, found: Tensor, value: Tensor) -> None:
+            if rows is None:
+                partner[k], similarity[k] = found, value
+            else:
+                partner[k, rows], similarity[k, rows] = found, value
+
         match_all = _match_grouped if self._grouped else _match_each
         with torch.no_grad(), exact_float32(query.device):
             for measure, members in measures(self.precision, query, candidates):
-                chosen = [candidates[k] for k in members]
-                for k, (found, value) in zip(members, match_all(measure, query, chosen, least), strict=True):
-                    if rows is None:
-                        partner[k], similarity[k] = found, value
-                    else:
-                        partner[k, rows], similarity[k, rows] = found, value
+                match_all(measure, query, {k: candidates[k] for k in members}, least, put)
         return BatchMatches(partner, similarity)
 
 
@@ -80,26 +85,36 @@ def _up(length: int) -> int:
     return -(-length // _ALIGN) * _ALIGN
 
 
-def _match_each(
-    measure: Measure, query: TokenSet, candidates: Sequence[TokenSet], least: float
-) -> Iterable[tuple[Tensor, Tensor]]:
-    """Partner and similarity of the query's valid rows for every candidate, one candidate per thread at a time."""
+def _match_each(measure: Measure, query: TokenSet, candidates: Mapping[int, TokenSet], least: float, put: _Put) -> None:
+    """``put`` partner and similarity of the query's valid rows for every candidate, one per thread at a time."""
     ours = measure.rows(query, False)
     rows = _aligned(ours.rows, _up(query.count))
 
-    def match(candidate: TokenSet) -> tuple[Tensor, Tensor]:
-        theirs = measure.rows(candidate, True)
-        columns = _aligned(theirs.rows, _up(candidate.count))
-        found, value = _match_pair(rows, query.count, columns, candidate.count, measure.least(least))
-        return measure.finish(found, value, ours, theirs, candidate.valid_rows(), least)
+    def match(k: int) -> None:
+        theirs = measure.rows(candidates[k], True)
+        count = candidates[k].count
+        columns = _aligned(theirs.rows, _up(count))
+        found, value = _match_pair(rows, query.count, columns, count, measure.least(least), memory)
+        put(k, *measure.finish(found, value, ours, theirs, candidates[k].valid_rows(), least))
 
-    return map_single_threaded(match, candidates)
+    memory = threading.local()
+    map_single_threaded(match, list(candidates))
 
 
-def _match_pair(query: Tensor, rows: int, candidate: Tensor, columns: int, least: float) -> tuple[Tensor, Tensor]:
+def _scratch(memory: threading.local, name: str, like: Tensor, cells: int) -> Tensor:
+    """Uninitialised ``[cells]``, the same memory for every pair of a thread: what is freed is not always given back."""
+    held: dict[str, Tensor] = memory.__dict__
+    if name not in held or len(held[name]) < cells:
+        held[name] = like.new_empty(cells)
+    return held[name][:cells]
+
+
+def _match_pair(
+    query: Tensor, rows: int, candidate: Tensor, columns: int, least: float, memory: threading.local
+) -> tuple[Tensor, Tensor]:
     """Partner and similarity ``[rows]`` of one pair; both sets are filled up with zero rows that are not looked at."""
     height = min(_TILE_ROWS, max(_ALIGN, _TILE_CELLS // candidate.shape[0] // _ALIGN * _ALIGN), query.shape[0])
-    scratch = query.new_empty(height * candidate.shape[0])
+    scratch = _scratch(memory, "tile", query, height * candidate.shape[0])
     column_best = query.new_full((columns,), -math.inf)
     column_owner = torch.full((columns,), -1)
     partner = torch.full((rows,), -1)
@@ -114,7 +129,10 @@ def _match_pair(query: Tensor, rows: int, candidate: Tensor, columns: int, least
         above = (row_best > least).nonzero().squeeze(1)
         if not len(above):
             continue
-        candidates_of_tile = tile if len(above) == len(tile) else tile.index_select(0, above)
+        candidates_of_tile = tile
+        if len(above) < len(tile):
+            chosen = _scratch(memory, "chosen", query, len(above) * columns).view(len(above), columns)
+            candidates_of_tile = torch.index_select(tile, 0, above, out=chosen)
         nearest = candidates_of_tile.max(dim=1).indices
         # Rows that reach the column's maximum; of several, the first owns it. Any such row is among those above.
         reach = (better[nearest] & (row_best[above] == column_best[nearest])).nonzero().squeeze(1)
@@ -129,14 +147,13 @@ def _match_pair(query: Tensor, rows: int, candidate: Tensor, columns: int, least
 
 
 def _match_grouped(
-    measure: Measure, query: TokenSet, candidates: Sequence[TokenSet], least: float
-) -> Iterable[tuple[Tensor, Tensor]]:
+    measure: Measure, query: TokenSet, candidates: Mapping[int, TokenSet], least: float, put: _Put
+) -> None:
     """As ``_match_each``, equally long candidates together; no step waits for the device."""
     ours = measure.rows(query, False)
     tokens = ours.rows.contiguous()
-    answers: dict[int, tuple[Tensor, Tensor]] = {}
     by_width: dict[int, list[int]] = {}
-    for k, candidate in enumerate(candidates):
+    for k, candidate in candidates.items():
         by_width.setdefault(-(-candidate.count // 256) * 256, []).append(k)
     for width, members in by_width.items():
         height = min(_TILE_ROWS, len(tokens))
@@ -152,8 +169,7 @@ def _match_grouped(
                 absent[slot, : len(side.rows)] = False
             found, value = _match_block(tokens, block, absent, measure.least(least))
             for slot, (k, side) in enumerate(zip(group, theirs, strict=True)):
-                answers[k] = measure.finish(found[slot], value[slot], ours, side, candidates[k].valid_rows(), least)
-    return [answers[k] for k in range(len(candidates))]
+                put(k, *measure.finish(found[slot], value[slot], ours, side, candidates[k].valid_rows(), least))
 
 
 def _match_block(query: Tensor, block: Tensor, absent: Tensor, least: float) -> tuple[Tensor, Tensor]:
