@@ -28,8 +28,7 @@ def differentiable_matches(
     """
     checked_query, checked = check_sets(query, list(candidates))
     if not checked:
-        empty = torch.zeros(0, len(query), device=query.device)
-        return BatchMatches(empty.long(), empty)
+        return BatchMatches.none(0, len(query), query.device)
     with torch.no_grad():
         matches = get_backend(backend, query.device).match(checked_query, checked, threshold)
     lengths = torch.tensor([0, *(len(candidate) for candidate in candidates[:-1])], device=query.device)

@@ -91,6 +91,11 @@ class TokenSet:
         return quantiser.encode(self.compact()[0])
 
 
+def with_tokens(query: TokenSet, candidates: Sequence[TokenSet]) -> list[int]:
+    """Numbers of the candidates that can match at all: both sides have tokens."""
+    return [k for k, candidate in enumerate(candidates) if candidate.count and query.count]
+
+
 def quantisers(query: TokenSet, candidates: Sequence[TokenSet]) -> list[tuple[Quantiser, list[int]]]:
     """In which codes each candidate is compared: ``[(quantiser, candidate numbers)]``; those without tokens are absent.
 
@@ -99,10 +104,8 @@ def quantisers(query: TokenSet, candidates: Sequence[TokenSet]) -> list[tuple[Qu
     """
     groups: dict[int, tuple[Quantiser, list[int]]] = {}
     of_query = query.quantiser
-    for k, candidate in enumerate(candidates):
-        if not candidate.count or not query.count:
-            continue
-        chosen = candidate.quantiser or of_query
+    for k in with_tokens(query, candidates):
+        chosen = candidates[k].quantiser or of_query
         if chosen is None:
             chosen = of_query = Quantiser.fit(query.compact()[0])
         groups.setdefault(id(chosen), (chosen, []))[1].append(k)

@@ -57,6 +57,12 @@ class BatchMatches:
     partner: Tensor
     similarity: Tensor
 
+    @staticmethod
+    def none(candidates: int, tokens: int, device: torch.device) -> BatchMatches:
+        """No matches of ``tokens`` query tokens with ``candidates`` sets: where backends write what they find."""
+        partner = torch.full((candidates, tokens), -1, device=device)
+        return BatchMatches(partner, torch.zeros(candidates, tokens, device=device))
+
     def __len__(self) -> int:
         return int(self.partner.shape[0])
 

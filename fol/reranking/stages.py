@@ -67,7 +67,7 @@ def run_stages(
 ) -> Scored:
     """Score at least one candidate. What no stage looked at has no matches and a local score of 0."""
     device = query.device
-    matches: BatchMatches | None = None
+    matches = BatchMatches.none(0, len(query), device)
     local = torch.zeros(len(candidates), device=device)
     scores = _fused(local, similarity, method, options)
     order, limit = _selected(similarity, options, len(candidates), device)
@@ -77,14 +77,14 @@ def run_stages(
         chosen = torch.arange(count, device=device) if everything else order[:count].sort().values
         members = range(count) if everything else chosen.tolist()
         sets = [candidates[k] for k in members]
-        if matches is None and not everything:
-            matches = _none(len(candidates), query)
-        if stage.verify is not None and matches is not None:
+        if not everything and not len(matches):
+            matches = BatchMatches.none(len(candidates), len(query), device)
+        if stage.verify is not None and len(matches):
             now = BatchMatches(matches.partner[chosen], matches.similarity[chosen])
             now = keep_inliers(now, query, sets, stage.verify, options.verify_threshold)
         else:
             now = _match(query, sets, stage.precision, options)
-        if everything or matches is None:
+        if everything:
             matches = now
         else:
             matches.partner[chosen], matches.similarity[chosen] = now.partner, now.similarity
@@ -95,12 +95,7 @@ def run_stages(
         scores[chosen] = again
         scores[rest] = scores[rest].clamp(max=again.amin())
         limit = min(limit, count)
-    return Scored(order, scores, local, _none(len(candidates), query) if matches is None else matches)
-
-
-def _none(count: int, query: TokenSet) -> BatchMatches:
-    partner = torch.full((count, len(query)), -1, device=query.device)
-    return BatchMatches(partner, torch.zeros(partner.shape, device=query.device))
+    return Scored(order, scores, local, matches)
 
 
 def _selected(

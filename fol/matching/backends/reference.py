@@ -28,14 +28,14 @@ class ReferenceBackend:
     def match(self, query: TokenSet, candidates: Sequence[TokenSet], threshold: float | None) -> BatchMatches:
         """See ``Backend.match``."""
         least = -math.inf if threshold is None else threshold
-        partner = torch.full((len(candidates), len(query)), -1, device=query.device)
-        similarity = torch.zeros(len(candidates), len(query), device=query.device)
+        matches = BatchMatches.none(len(candidates), len(query), query.device)
+        partner, similarity = matches.partner, matches.similarity
         with torch.no_grad():
             if self.precision == "exact":
                 with exact_float32(query.device):
                     for k, candidate in enumerate(candidates):
                         partner[k], similarity[k] = reference_partners(query, candidate, threshold)
-                return BatchMatches(partner, similarity)
+                return matches
             partners = int8_partners if self.precision == "int8" else binary_partners
             for quantiser, members in quantisers(query, candidates):
                 ours = query.encoded(quantiser)
@@ -44,7 +44,7 @@ class ReferenceBackend:
                     rows = _rows(query)
                     partner[k, rows] = torch.where(found >= 0, _rows(candidates[k])[found], -1)
                     similarity[k, rows] = value
-        return BatchMatches(partner, similarity)
+        return matches
 
 
 def create(device: torch.device, precision: Precision) -> ReferenceBackend:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fol.matching.backends.coded import binary_similarity, int8_similarity, signs, whole_bias
-from fol.matching.inputs import TokenSet, quantisers
+from fol.matching.inputs import TokenSet, quantisers, with_tokens
 from fol.matching.precision import Precision
 from fol.matching.quantisation import Quantiser
 
@@ -72,5 +72,5 @@ def measures(precision: Precision, query: TokenSet, candidates: Sequence[TokenSe
     """Which candidates are compared how; sets without tokens are in no list."""
     if precision != "exact":
         return [(Measure(precision, quantiser), members) for quantiser, members in quantisers(query, candidates)]
-    members = [k for k, candidate in enumerate(candidates) if candidate.count and query.count]
+    members = with_tokens(query, candidates)
     return [(Measure(precision), members)] if members else []

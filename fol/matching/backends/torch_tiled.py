@@ -50,21 +50,20 @@ class TorchTiledBackend:
     def match(self, query: TokenSet, candidates: Sequence[TokenSet], threshold: float | None) -> BatchMatches:
         """See ``Backend.match``."""
         least = -math.inf if threshold is None else threshold
-        partner = torch.full((len(candidates), len(query)), -1, device=query.device)
-        similarity = torch.zeros(len(candidates), len(query), device=query.device)
+        matches = BatchMatches.none(len(candidates), len(query), query.device)
         rows = query.valid_rows()
 
         def put(k: int, found: Tensor, value: Tensor) -> None:
             if rows is None:
-                partner[k], similarity[k] = found, value
+                matches.partner[k], matches.similarity[k] = found, value
             else:
-                partner[k, rows], similarity[k, rows] = found, value
+                matches.partner[k, rows], matches.similarity[k, rows] = found, value
 
         match_all = _match_grouped if self._grouped else _match_each
         with torch.no_grad(), exact_float32(query.device):
             for measure, members in measures(self.precision, query, candidates):
                 match_all(measure, query, {k: candidates[k] for k in members}, least, put)
-        return BatchMatches(partner, similarity)
+        return matches
 
 
 def create(device: torch.device, precision: Precision = "exact") -> TorchTiledBackend:

@@ -14,7 +14,7 @@ import torch
 
 from fol.errors import ConfigError
 from fol.matching.backends import torch_tiled
-from fol.matching.inputs import TokenSet, quantisers
+from fol.matching.inputs import TokenSet, quantisers, with_tokens
 from fol.matching.mutual_nearest import BatchMatches
 from fol.matching.quantisation import Quantiser
 
@@ -94,7 +94,7 @@ class TritonBackend:
             for quantiser, pairs in groups:
                 _fill(answers, queries, candidates, pairs, quantiser, threshold)
         return [
-            _no_matches(query, len(own)) if answer is None else answer
+            BatchMatches.none(len(own), len(query), query.device) if answer is None else answer
             for answer, query, own in zip(answers, queries, candidates, strict=True)
         ]
 
@@ -103,9 +103,7 @@ class TritonBackend:
     ) -> list[tuple[Quantiser | None, list[tuple[int, int]]]]:
         """Pairs (query, candidate) with tokens on both sides, by the codes in which they are compared."""
         if self._precision == "exact":
-            filled = [
-                (q, k) for q, own in enumerate(candidates) if queries[q].count for k, c in enumerate(own) if c.count
-            ]
+            filled = [(q, k) for q, own in enumerate(candidates) for k in with_tokens(queries[q], own)]
             return [(None, filled)] if filled else []
         groups: dict[int, tuple[Quantiser | None, list[tuple[int, int]]]] = {}
         for q, own in enumerate(candidates):
@@ -120,11 +118,6 @@ def _fits(quantiser: Quantiser, queries: Sequence[TokenSet], candidates: Sequenc
 
     longest = max(item.count for item in (*queries, *(c for own in candidates for c in own)))
     return longest <= longest_coded_set(quantiser.dim)
-
-
-def _no_matches(query: TokenSet, count: int) -> BatchMatches:
-    partner = torch.full((count, len(query)), -1, device=query.device)
-    return BatchMatches(partner, torch.zeros(count, len(query), device=query.device))
 
 
 def _fill(
@@ -165,7 +158,7 @@ def _fill(
         if len(numbers) == len(candidates[q]) and count == len(queries[q]):
             answers[q] = BatchMatches(partner[found], similarity[found])
             continue
-        answer = answers[q] = answers[q] or _no_matches(queries[q], len(candidates[q]))
+        answer = answers[q] = answers[q] or BatchMatches.none(len(candidates[q]), len(queries[q]), queries[q].device)
         rows = torch.arange(count, device=partner.device) if x.row_numbers is None else x.row_numbers[start:][:count]
         (places,) = to_device([numbers], partner.device)
         answer.partner[places[:, None], rows] = partner[found]
