@@ -21,7 +21,7 @@ from fol.data.coordinates import (
     position_from_utm,
     within_radius,
 )
-from fol.data.dataset import PlaceDataset, read_dataset
+from fol.data.dataset import PlaceDataset, SearchRules, WithoutPositives, read_dataset
 from fol.data.images import MAX_PIXELS, MIN_SIDE, image_size, list_images, load_image, printable, upright_rgb
 from fol.data.readers.at_names import format_at_name, parse_at_name
 from fol.data.readers.folder import read_places
@@ -35,6 +35,8 @@ __all__ = [
     "MIN_SIDE",
     "Label",
     "PlaceDataset",
+    "SearchRules",
+    "WithoutPositives",
     "distances",
     "format_at_name",
     "image_size",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,43 @@ from fol.data.readers.pseudo_utm import read_pseudo_utm
 from fol.errors import ConfigError, DataError
 from fol.types import Place, Position
 
+#: What happens to queries without any positive.
+WithoutPositives = Literal["count_as_miss", "drop"]
+#: (database indices, query indices) that are searched together, both ascending.
+Groups = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
 _LAYOUTS = ("", "test", "images/test")  # below the folder that is given
 _DATABASES = ("database", "gallery")
 _QUERIES = "queries"
+
+
+@dataclass(frozen=True, eq=False)
+class SearchRules:
+    """How a protocol searches and counts, beyond which photos are right.
+
+    ``database_groups [N]`` and ``query_groups [Q]``: a query is answered from the database photos of its own group
+    alone; None for one group. ``one_per [N]``: of the database photos of one number only the best-ranked counts.
+    ``query_short_side``: pixels that queries, and not the database, are resized to before the model's transform.
+    """
+
+    database_groups: NDArray[np.int64] | None = None
+    query_groups: NDArray[np.int64] | None = None
+    one_per: NDArray[np.int64] | None = None
+    query_short_side: int | None = None
+
+    def groups(self, database: int, queries: int) -> Groups:
+        """Which of so many database photos are searched for which of so many queries."""
+        if self.database_groups is None or self.query_groups is None:
+            return [(np.arange(database), np.arange(queries))]
+        return [
+            (np.flatnonzero(self.database_groups == group), np.flatnonzero(self.query_groups == group))
+            for group in np.unique(self.query_groups).tolist()
+        ]
+
+    @property
+    def most_per_one(self) -> int:
+        """How many database photos at most stand behind one that counts."""
+        return 1 if self.one_per is None or not len(self.one_per) else int(np.bincount(self.one_per).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +76,9 @@ class PlaceDataset:
     positives: tuple[NDArray[np.int64], ...] | None
     ignored: tuple[NDArray[np.int64], ...]
     protocol: str
+    rules: SearchRules = SearchRules()
+    without_positives: WithoutPositives = "count_as_miss"
+    positives_within: Mapping[float, tuple[NDArray[np.int64], ...]] = field(default_factory=dict)
 
     @property
     def summary(self) -> str:
@@ -55,7 +93,7 @@ class PlaceDataset:
         )
 
 
-def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0) -> PlaceDataset:
+def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0, radii: Sequence[float] = ()) -> PlaceDataset:
     """The data set in ``folder``: ``database/`` (or ``gallery/``) and ``queries/``.
 
     They may also be in ``test/`` or ``images/test/``, as benchmarks are laid out.
@@ -63,12 +101,14 @@ def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0) -> Pla
     Ground truth, the first of: ``ground_truth.csv``; a column ``positives`` in ``queries.csv``; ``pseudo_utm.csv``;
     the places' coordinates; none. With coordinates a database image is right within ``radius`` metres (inclusive),
     and either every image has them or none does on one side: labels in part would quietly turn right answers into
-    wrong ones. Where a CSV gives the ground truth its positives hold, and coordinates are only read along.
+    wrong ones. Where a CSV gives the ground truth its positives hold, and coordinates are only read along. ``radii``
+    are further ones to measure recall at; they need coordinates.
 
     Raises ``DataError`` naming file, line and field, ``ConfigError`` for a radius that makes no sense.
     """
-    if not 0 <= radius < float("inf"):
-        raise ConfigError(f"radius={radius}: it must be a number of metres, 0 or more")
+    for metres in (radius, *radii):
+        if not 0 <= metres < float("inf"):
+            raise ConfigError(f"radius={metres}: it must be a number of metres, 0 or more")
     root = Path(folder)
     base, database_folder = _find_layout(root)
     query_folder = base / _QUERIES
@@ -88,7 +128,15 @@ def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0) -> Pla
     else:
         positives = _by_distance(base, database, queries, radius)
         protocol = "none" if positives is None else f"utm<={radius:g}m"
-    return PlaceDataset(root.absolute().name, root, database, queries, positives, ignored, protocol)
+    within = {}
+    for metres in radii:
+        near = _by_distance(base, database, queries, metres)
+        if near is None:
+            raise ConfigError(f"{printable(root)}: radii={list(radii)} need coordinates of both sides, there are none")
+        within[float(metres)] = near
+    return PlaceDataset(
+        root.absolute().name, root, database, queries, positives, ignored, protocol, positives_within=within
+    )
 
 
 def _find_layout(root: Path) -> tuple[Path, Path]:

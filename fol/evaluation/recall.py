@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: What happens to queries without any positive.
-WithoutPositives = Literal["count_as_miss", "drop"]
+from fol.data import WithoutPositives
 
 #: The rules in words, as reports print them.
 RULES: Mapping[WithoutPositives, str] = {
@@ -65,7 +64,7 @@ def recall_at_k(
     Raises ``ValueError`` for lists of different lengths, a K below 1, or an unknown rule.
     """
     first = first_positive_ranks(rankings, positives, ignored)
-    without = sum(len(_remaining(p, _of(ignored, i))) == 0 for i, p in enumerate(positives))
+    without = sum(len(counted_entries(p, ignored_of(ignored, i))) == 0 for i, p in enumerate(positives))
     return recall_from_ranks(first, without, ks, without_positives)
 
 
@@ -96,7 +95,7 @@ def first_positive_ranks(
         raise ValueError(f"one entry per query is needed in every list, got lengths {sorted(lengths)}")
     ranks: list[int | None] = []
     for query, (ranking, positive) in enumerate(zip(rankings, positives, strict=True)):
-        hits = np.flatnonzero(np.isin(_remaining(ranking, _of(ignored, query)), _indices(positive)))
+        hits = np.flatnonzero(np.isin(counted_entries(ranking, ignored_of(ignored, query)), _indices(positive)))
         ranks.append(int(hits[0]) + 1 if len(hits) else None)
     return tuple(ranks)
 
@@ -114,11 +113,12 @@ def gained_and_lost(
     return gained, lost
 
 
-def _of(ignored: Sequence[ArrayLike] | None, query: int) -> ArrayLike:
+def ignored_of(ignored: Sequence[ArrayLike] | None, query: int) -> ArrayLike:
+    """What query number ``query`` ignores; nothing where nobody ignores anything."""
     return () if ignored is None else ignored[query]
 
 
-def _remaining(entries: ArrayLike, ignored: ArrayLike) -> NDArray[np.int64]:
+def counted_entries(entries: ArrayLike, ignored: ArrayLike) -> NDArray[np.int64]:
     """``entries`` in their order without the ``ignored`` ones."""
     kept = _indices(entries)
     return kept[~np.isin(kept, _indices(ignored))]

@@ -1,0 +1,193 @@
+"""Protocols by name: which photos take part, what is right, where is searched, what counts.
+
+The same photos give different numbers under different rules, which is the first cause of results that cannot be
+reproduced. A protocol is one such set of rules with a name; results never appear without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fol.data.coordinates import within_radius
+from fol.data.dataset import Groups, PlaceDataset, SearchRules, WithoutPositives
+from fol.data.images import printable
+from fol.data.photo_set import PhotoSet
+from fol.errors import ConfigError, DataError
+from fol.types import Place, Position
+
+#: What makes a database photo right: near enough, few enough frames away, or listed in the benchmark's own files.
+PositivesRule = Literal["radius", "frames", "listed"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Rules under which a data set of the catalogue is measured; ``name`` is ``<data set>@<rules>``.
+
+    ``positives`` with ``reach``: metres (``radius``, inclusive) or frames (``frames``, inclusive); ``listed`` needs
+    none. ``subtask`` and ``panoramas=False`` leave photos out of both sides. ``search_within`` is the metadata key
+    whose value a database photo must share with the query to be searched at all; ``one_per`` the key of which only
+    the best-ranked database photo of each value counts (suppression of the other views of one panorama).
+    ``query_short_side`` resizes queries, not the database, to that many pixels before the model's own transform.
+    """
+
+    name: str
+    summary: str
+    positives: PositivesRule = "radius"
+    reach: float = 25.0
+    subtask: str | None = None
+    panoramas: bool = True
+    search_within: str | None = None
+    one_per: str | None = None
+    query_short_side: int | None = None
+    without_positives: WithoutPositives = "count_as_miss"
+
+    def __post_init__(self) -> None:
+        if self.positives not in get_args(PositivesRule) or self.without_positives not in get_args(WithoutPositives):
+            raise ConfigError(f"protocol {self.name}: {self.positives}, {self.without_positives} are no known rules")
+        if not 0 <= self.reach < float("inf"):
+            raise ConfigError(f"protocol {self.name}: reach={self.reach} must be 0 or more")
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set in the catalogue."""
+        return self.name.partition("@")[0]
+
+
+def apply_protocol(
+    photos: PhotoSet, protocol: Protocol, *, name: str | None = None, radii: Sequence[float] = ()
+) -> PlaceDataset:
+    """The data set as ``protocol`` sees it. ``radii`` in metres are further ones to measure recall at.
+
+    Raises ``DataError`` naming what the photos lack that the protocol needs, ``ConfigError`` for radii without
+    coordinates to measure them in.
+    """
+    database, kept = _taking_part(photos.database, protocol)
+    queries, asked = _taking_part(photos.queries, protocol)
+    shown = printable(photos.root)
+    for side, places in (("database", database), ("query", queries)):
+        if not places:
+            raise DataError(f"{shown}: no {side} photo takes part in {protocol.name}")
+    rules = _search_rules(database, queries, protocol, shown)
+    groups = rules.groups(len(database), len(queries))
+    if protocol.positives == "listed":
+        positives = _listed(photos, kept, asked, protocol)
+    elif protocol.positives == "frames":
+        positives = _by_frame(database, queries, groups, protocol, shown)
+    else:
+        positives = _by_radius(database, queries, groups, protocol.reach, protocol.name, shown)
+    further = {float(r): _by_radius(database, queries, groups, r, protocol.name, shown) for r in radii}
+    return PlaceDataset(
+        name=name or protocol.dataset,
+        root=photos.root,
+        database=database,
+        queries=queries,
+        positives=positives,
+        ignored=tuple(np.empty(0, np.int64) for _ in queries),
+        protocol=protocol.name,
+        rules=rules,
+        without_positives=protocol.without_positives,
+        positives_within=further,
+    )
+
+
+def _taking_part(places: Sequence[Place], protocol: Protocol) -> tuple[tuple[Place, ...], NDArray[np.int64]]:
+    """The photos that a protocol leaves in, and their indices."""
+    indices = [
+        i
+        for i, place in enumerate(places)
+        if (protocol.panoramas or place.metadata.get("pano") != "True")
+        and (protocol.subtask is None or protocol.subtask in place.metadata.get("subtasks", "").split())
+    ]
+    return tuple(places[i] for i in indices), np.array(indices, np.int64)
+
+
+def _search_rules(database: Sequence[Place], queries: Sequence[Place], protocol: Protocol, shown: str) -> SearchRules:
+    numbers: dict[str, int] = {}
+    within = protocol.search_within
+    return SearchRules(
+        database_groups=None if within is None else _numbered(database, within, numbers, protocol, shown),
+        query_groups=None if within is None else _numbered(queries, within, numbers, protocol, shown),
+        one_per=None if protocol.one_per is None else _numbered(database, protocol.one_per, {}, protocol, shown),
+        query_short_side=protocol.query_short_side,
+    )
+
+
+def _numbered(
+    places: Sequence[Place], key: str, numbers: dict[str, int], protocol: Protocol, shown: str
+) -> NDArray[np.int64]:
+    """The value of ``key`` of each photo as a number, the same for equal values."""
+    found = np.empty(len(places), np.int64)
+    for i, place in enumerate(places):
+        value = place.metadata.get(key)
+        if value is None:
+            raise DataError(
+                f"{shown}: {printable(place.name)} has no {key}, which {protocol.name} needs of every photo"
+            )
+        found[i] = numbers.setdefault(value, len(numbers))
+    return found
+
+
+def _listed(
+    photos: PhotoSet, kept: NDArray[np.int64], asked: NDArray[np.int64], protocol: Protocol
+) -> tuple[NDArray[np.int64], ...]:
+    if photos.listed is None:
+        raise DataError(f"{printable(photos.root)}: has no list of positives, which {protocol.name} needs")
+    renumbered = np.full(len(photos.database), -1, np.int64)
+    renumbered[kept] = np.arange(len(kept))
+    return tuple(found[found >= 0] for found in (renumbered[photos.listed[i]] for i in asked.tolist()))
+
+
+def _by_radius(
+    database: Sequence[Place], queries: Sequence[Place], groups: Groups, radius: float, name: str, shown: str
+) -> tuple[NDArray[np.int64], ...]:
+    centres, points = _positions(queries, "queries", name, shown), _positions(database, "database", name, shown)
+    found: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
+    for members, askers in groups:
+        near = within_radius([centres[i] for i in askers.tolist()], [points[i] for i in members.tolist()], radius)
+        for query, own in zip(askers.tolist(), near, strict=True):
+            found[query] = members[own]
+    return tuple(found)
+
+
+def _by_frame(
+    database: Sequence[Place], queries: Sequence[Place], groups: Groups, protocol: Protocol, shown: str
+) -> tuple[NDArray[np.int64], ...]:
+    ours, theirs = _frame_numbers(queries, protocol, shown), _frame_numbers(database, protocol, shown)
+    found: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
+    for members, askers in groups:
+        order = members[np.argsort(theirs[members], kind="stable")]
+        frames = theirs[order]
+        low = np.searchsorted(frames, ours[askers] - protocol.reach, "left")
+        high = np.searchsorted(frames, ours[askers] + protocol.reach, "right")
+        for query, start, stop in zip(askers.tolist(), low.tolist(), high.tolist(), strict=True):
+            found[query] = np.sort(order[start:stop])
+    return tuple(found)
+
+
+def _positions(places: Sequence[Place], side: str, name: str, shown: str) -> list[Position]:
+    positions = [place.position for place in places if place.position is not None]
+    if len(positions) < len(places):
+        without = [place.name for place in places if place.position is None]
+        raise DataError(
+            f"{shown}: {len(without)} of {len(places)} photos of the {side} have no coordinates, the first is "
+            f"{printable(without[0])}: {name} needs those of all"
+        )
+    return positions
+
+
+def _frame_numbers(places: Sequence[Place], protocol: Protocol, shown: str) -> NDArray[np.float64]:
+    frames = np.empty(len(places))
+    for i, place in enumerate(places):
+        try:
+            frames[i] = int(place.metadata["frame"])
+        except (KeyError, ValueError) as error:
+            what = f"frame {place.metadata['frame']!r}" if "frame" in place.metadata else "no frame number"
+            raise DataError(
+                f"{shown}: {printable(place.name)} has {what}: {protocol.name} needs a whole number"
+            ) from error
+    return frames
