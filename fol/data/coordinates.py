@@ -12,6 +12,7 @@ circles.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -87,6 +88,7 @@ def position_from_utm(
     return Position(float(easting), float(northing), f"{number}{letter}", latitude, longitude)
 
 
+@functools.cache
 def parse_zone(zone: str) -> tuple[int, str]:
     """``"18T"`` or ``"18"`` to number and letter (empty when there is none); raises ``DataError`` otherwise."""
     match = _ZONE.fullmatch(zone.strip())

@@ -100,9 +100,14 @@ def list_images(folder: str | os.PathLike[str]) -> tuple[Path, ...]:
         raise DataError(f"{printable(root)}: no such folder")
     if not root.is_dir():
         raise DataError(f"{printable(root)}: is a file, but a folder of images is needed")
-    extensions = _readable()[1]
+    extensions = image_extensions()
     found = [path for path in _walk(root, ()) if path.suffix.lower() in extensions]
     return tuple(sorted(found, key=lambda path: path.relative_to(root).as_posix()))
+
+
+def image_extensions() -> frozenset[str]:
+    """Extensions of the files that ``list_images`` lists: lower case, with the dot."""
+    return _readable()[1]
 
 
 def printable(text: str | os.PathLike[str]) -> str:

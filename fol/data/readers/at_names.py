@@ -7,6 +7,7 @@ path alone.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -40,7 +41,7 @@ _FORBIDDEN = re.compile(r"[@/\\\x00-\x1f]")
 
 def is_at_name(path: str | PurePath) -> bool:
     """Whether a file's name is meant to follow the convention: it starts with ``@``."""
-    return PurePath(path).name.startswith("@")
+    return os.path.basename(path).startswith("@")  # noqa: PTH119 (millions of names: no Path for each)
 
 
 def parse_at_name(path: str | PurePath) -> Label:
@@ -49,12 +50,12 @@ def parse_at_name(path: str | PurePath) -> Label:
     Fewer than 15 fields are fine, further ones belong to the note. Without a zone number the coordinates are a local
     frame. Raises ``DataError`` naming the file and the field.
     """
-    path = PurePath(path)
-    if not is_at_name(path):
+    name = os.path.basename(path)  # noqa: PTH119
+    if not name.startswith("@"):
         raise DataError(f"{printable(path)}: the name does not start with @, as @east@north@... names do")
-    values = path.name.removesuffix(path.suffix).split("@")[1:]
-    values[len(FIELDS) - 1 :] = ["@".join(values[len(FIELDS) - 1 :]).rstrip("@")]
-    fields = dict(zip(FIELDS, (value.strip() for value in values), strict=False))
+    values = os.path.splitext(name)[0].split("@", len(FIELDS))[1:]  # noqa: PTH122
+    values[-1] = values[-1].rstrip("@")
+    fields = {field: value for field, value in zip(FIELDS, map(str.strip, values), strict=False) if value}
     try:
         position = position_from_utm(
             _required(path, fields, "UTM_east"),
@@ -70,7 +71,7 @@ def parse_at_name(path: str | PurePath) -> Label:
     return Label(
         position,
         None if heading is None else normalise_heading(heading),
-        metadata={name: fields[name] for name in _METADATA if fields.get(name)},
+        metadata={name: fields[name] for name in _METADATA if name in fields},
     )
 
 
@@ -125,7 +126,7 @@ def _padded(value: float, integer_digits: int, decimals: int) -> str:
     return f"{round(value, decimals) + 0.0:0{integer_digits + 1 + decimals}.{decimals}f}"  # + 0.0: never -0
 
 
-def _zone(path: PurePath, fields: Mapping[str, str]) -> str | None:
+def _zone(path: str | PurePath, fields: Mapping[str, str]) -> str | None:
     number, letter = fields.get("UTM_zone_number", ""), fields.get("UTM_zone_letter", "")
     if not number:
         if letter:
@@ -134,14 +135,14 @@ def _zone(path: PurePath, fields: Mapping[str, str]) -> str | None:
     return number + letter
 
 
-def _required(path: PurePath, fields: Mapping[str, str], field: str) -> float:
+def _required(path: str | PurePath, fields: Mapping[str, str], field: str) -> float:
     value = _number(path, fields, field)
     if value is None:
         raise DataError(f"{printable(path)}: field {field} is empty")
     return value
 
 
-def _number(path: PurePath, fields: Mapping[str, str], field: str) -> float | None:
+def _number(path: str | PurePath, fields: Mapping[str, str], field: str) -> float | None:
     text = fields.get(field, "")
     try:
         return parse_number(text) if text else None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fol.types import Position
-
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -24,8 +21,11 @@ class Label:
 
 def parse_number(text: str) -> float:
     """A finite decimal number; raises ``ValueError`` for anything else, ``nan`` and ``1_000`` included."""
-    value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
-    if not math.isfinite(value):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or "_" in text or not text.isascii():  # Python reads 1_000 and Arabic digits too
         raise ValueError(f"{text!r} is not a number")
     return value
 

@@ -10,7 +10,12 @@ from pathlib import Path
 
 def place_name(path: Path, root: Path) -> str:
     """``path`` relative to ``root`` with forward slashes; bytes that are not UTF-8 become ``\\xNN``."""
-    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+    return utf8_name(path.relative_to(root).as_posix())
+
+
+def utf8_name(name: str) -> str:
+    """``name`` as it can be written to files: bytes that are not UTF-8 become ``\\xNN``."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 class NameIndex:
