@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fol.data import load_image
+from fol.data import load_image, with_short_side
 from fol.errors import ConfigError, FolError, ImageError
 from fol.types import Extractor, Features, LocalFeaturesBatch, Place
 
@@ -95,9 +95,10 @@ class _Loaded:
 class _Photos(Dataset[_Photo]):
     """Decodes and preprocesses; runs in the loading processes, so nothing may be raised from it."""
 
-    def __init__(self, model: Extractor, places: Sequence[Place]) -> None:
+    def __init__(self, model: Extractor, places: Sequence[Place], short_side: int | None) -> None:
         self.prepare = model.prepare
         self.places = places
+        self.short_side = short_side
 
     def __len__(self) -> int:
         return len(self.places)
@@ -106,7 +107,8 @@ class _Photos(Dataset[_Photo]):
         path = self.places[index].image
         try:
             photo: Image.Image = load_image(path)
-            return _Photo(index, self.prepare(photo), photo.size)
+            resized = photo if self.short_side is None else with_short_side(photo, self.short_side)
+            return _Photo(index, self.prepare(resized), photo.size)
         except FolError as error:
             return _Photo(index, None, reason=_one_line(str(error)))
         except Exception as error:  # a decoder's own exceptions must cost one photo, not the whole run
@@ -114,10 +116,11 @@ class _Photos(Dataset[_Photo]):
 
 
 def extract_places(
-    model: Extractor, places: Sequence[Place], *, batch_size: int = 8, workers: int = 0
+    model: Extractor, places: Sequence[Place], *, batch_size: int = 8, workers: int = 0, short_side: int | None = None
 ) -> Iterator[ExtractedBatch]:
     """Features of every place's photo, in order, ``batch_size`` photos at a time.
 
+    ``short_side`` resizes photos to that many pixels on their shorter side before the model's own transform.
     ``workers`` 0 decodes in this process, more start that many loading processes. With a model on a GPU the next batch
     is loaded and copied there while one is computed. Raises ``ConfigError`` for numbers out of range and ``ImageError``
     when a loading process dies (out of memory, a crash in a decoder).
@@ -126,11 +129,12 @@ def extract_places(
         raise ConfigError(f"batch_size={batch_size}: it must be at least 1")
     if workers < 0:
         raise ConfigError(f"workers={workers}: it must be 0 (decode in this process) or more")
-    return _batches(model, places, batch_size, workers)
+    return _batches(model, _Photos(model, places, short_side), batch_size, workers)
 
 
-def _batches(model: Extractor, places: Sequence[Place], batch_size: int, workers: int) -> Iterator[ExtractedBatch]:
-    batches = _load(model, places, batch_size, workers)
+def _batches(model: Extractor, photos: _Photos, batch_size: int, workers: int) -> Iterator[ExtractedBatch]:
+    places = photos.places
+    batches = _load(model, photos, batch_size, workers)
     if model.device.type == "cuda":
         stream = torch.cuda.Stream(model.device)
         batches = one_ahead(loaded.upload(stream) for loaded in batches)
@@ -150,9 +154,10 @@ def _batches(model: Extractor, places: Sequence[Place], batch_size: int, workers
         start = batch.stop
 
 
-def _load(model: Extractor, places: Sequence[Place], batch_size: int, workers: int) -> Generator[_Loaded, None, None]:
+def _load(model: Extractor, photos: _Photos, batch_size: int, workers: int) -> Generator[_Loaded, None, None]:
+    places = photos.places
     loader: DataLoader[_Photo] = DataLoader(
-        _Photos(model, places),
+        photos,
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=_stacked,

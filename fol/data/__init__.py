@@ -1,7 +1,7 @@
 """Files to places: the one room that knows file formats.
 
 * Images: ``load_image`` (any format Pillow decodes, to upright RGB), ``upright_rgb`` (the same for an
-  opened image), ``image_size`` (header only), ``list_images``.
+  opened image), ``with_short_side``, ``image_size`` (header only), ``list_images``.
 * Places: ``read_places`` reads a folder with whatever labels it has (sidecar CSV, ``@`` names, EXIF GPS, none),
   ``read_dataset`` a database with queries and ground truth, as a ``PlaceDataset``.
 * Coordinates: ``position_from_latlon``, ``position_from_utm``, ``planar_coordinates``, ``distances``,
@@ -22,7 +22,16 @@ from fol.data.coordinates import (
     within_radius,
 )
 from fol.data.dataset import PlaceDataset, SearchRules, WithoutPositives, read_dataset
-from fol.data.images import MAX_PIXELS, MIN_SIDE, image_size, list_images, load_image, printable, upright_rgb
+from fol.data.images import (
+    MAX_PIXELS,
+    MIN_SIDE,
+    image_size,
+    list_images,
+    load_image,
+    printable,
+    upright_rgb,
+    with_short_side,
+)
 from fol.data.readers.at_names import format_at_name, parse_at_name
 from fol.data.readers.folder import read_places
 from fol.data.readers.label import Label
@@ -51,6 +60,7 @@ __all__ = [
     "read_dataset",
     "read_places",
     "upright_rgb",
+    "with_short_side",
     "within_radius",
 ]
 

@@ -67,6 +67,13 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return _to_rgb(image)
 
 
+def with_short_side(image: Image.Image, pixels: int) -> Image.Image:
+    """Resized so that the shorter side has ``pixels``, aspect kept: torchvision's ``Resize`` of one number."""
+    scale = pixels / min(image.size)
+    size = tuple(pixels if side == min(image.size) else int(side * scale) for side in image.size)
+    return image.resize((size[0], size[1]), Image.Resampling.BILINEAR)
+
+
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) of what ``load_image`` would return, from the header alone.
 
