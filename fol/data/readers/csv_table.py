@@ -48,6 +48,20 @@ class Row:
         except ValueError as error:
             raise self.error(column, str(error)) from error
 
+    def filled(self, column: str) -> float:
+        """The cell as a number; raises ``DataError``, also when it is empty."""
+        value = self.number(column)
+        if value is None:
+            raise self.error(column, "is empty")
+        return value
+
+    def whole(self, column: str) -> int:
+        """The cell as an integer; raises ``DataError``."""
+        value = self.filled(column)
+        if value != int(value):
+            raise self.error(column, f"{value} is not a whole number")
+        return int(value)
+
     def error(self, column: str, problem: str) -> DataError:
         """The error to raise for a cell."""
         return DataError(f"{printable(self.path)} line {self.line}, column {column}: {printable(problem)}")
@@ -65,8 +79,10 @@ def read_header(path: Path) -> tuple[str, ...]:
     return tuple(_canonical(name.strip('"')) for name in _split(line[0])) if line else ()
 
 
-def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
+def read_rows(path: Path, required: Sequence[str], *, aliases: bool = True) -> list[Row]:
     """All rows of a comma-separated UTF-8 file, with or without a byte-order mark; blank lines are skipped.
+
+    Without ``aliases`` columns have the names that the file gives them, exactly: for formats that are fixed.
 
     Raises ``DataError`` when the file cannot be read or decoded, when a ``required`` column is missing or a column
     named twice, and when a row has more or fewer cells than the header.
@@ -74,7 +90,7 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(_rows(path, csv.reader(file, strict=True), required))
+            return list(_rows(path, csv.reader(file, strict=True), required, aliases))
     except UnicodeDecodeError as error:
         raise DataError(f"{printable(path)}: is not UTF-8 ({error.reason}): save it as UTF-8") from error
     except csv.Error as error:
@@ -85,9 +101,9 @@ def read_rows(path: Path, required: Sequence[str]) -> list[Row]:
         csv.field_size_limit(limit)
 
 
-def _rows(path: Path, lines: Iterator[list[str]], required: Sequence[str]) -> Iterator[Row]:
+def _rows(path: Path, lines: Iterator[list[str]], required: Sequence[str], aliases: bool) -> Iterator[Row]:
     shown = printable(path)
-    header = [_canonical(name) for name in next(lines, [])]
+    header = [_canonical(name) if aliases else name.strip() for name in next(lines, [])]
     if not any(header):
         raise DataError(f"{shown}: is empty; its first line must name the columns {', '.join(required)}")
     for column in required:

@@ -74,8 +74,8 @@ class _Photo(NamedTuple):
     @staticmethod
     def read(row: Row) -> _Photo:
         """Raises ``DataError`` naming the cell that is no number."""
-        place, year, month, north = (_whole(row, column) for column in ("place_id", "year", "month", "northdeg"))
-        return _Photo(row, place, year, month, north, _number(row, "lat"), _number(row, "lon"))
+        place, year, month, north = (row.whole(column) for column in ("place_id", "year", "month", "northdeg"))
+        return _Photo(row, place, year, month, north, row.filled("lat"), row.filled("lon"))
 
     def name(self, lat: str, lon: str) -> str:
         """File name with its published extension (official: GSVCitiesDataset.py:123-140)."""
@@ -129,17 +129,3 @@ def _files(folder: Path) -> Mapping[str, str]:
 def _folded(name: str) -> str:
     stem, dot, extension = name.rpartition(".")
     return f"{stem}{dot}{extension.lower()}"
-
-
-def _number(row: Row, column: str) -> float:
-    value = row.number(column)
-    if value is None:
-        raise row.error(column, "is empty")
-    return value
-
-
-def _whole(row: Row, column: str) -> int:
-    value = _number(row, column)
-    if value != int(value):
-        raise row.error(column, f"{value} is not a whole number")
-    return int(value)

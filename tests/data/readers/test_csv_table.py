@@ -82,3 +82,20 @@ def test_missing_file(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="cannot be read"):
             call(tmp_path / "gone.csv")
     assert read_header(write(tmp_path, b"")) == ()
+
+
+def test_columns_as_the_file_names_them(tmp_path: Path) -> None:
+    path = write(tmp_path, ",easting,Lat\n0,1,2\n")
+    assert read_rows(path, ["easting"], aliases=False)[0].cells == {"": "0", "easting": "1", "Lat": "2"}
+    assert read_rows(path, ["utm_east"])[0].cells == {"": "0", "utm_east": "1", "lat": "2"}
+    with pytest.raises(DataError, match="no column utm_east"):
+        read_rows(path, ["utm_east"], aliases=False)
+
+
+def test_cells_that_must_be_there(tmp_path: Path) -> None:
+    row = read_rows(write(tmp_path, "a,b,c\n7.0,7.5,\n"), ["a"])[0]
+    assert (row.whole("a"), row.filled("b")) == (7, 7.5)
+    with pytest.raises(DataError, match="line 2, column b: 7.5 is not a whole number"):
+        row.whole("b")
+    with pytest.raises(DataError, match="line 2, column c: is empty"):
+        row.filled("c")
