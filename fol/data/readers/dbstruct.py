@@ -67,13 +67,14 @@ def _fields(path: Path) -> Mapping[str, Any]:
 
     shown = printable(path)
     try:
-        variables = loadmat(path, appendmat=False)
+        with path.open("rb") as file:
+            variables = loadmat(file)
     except NotImplementedError as error:
         raise DataError(
             f"{shown}: is of MATLAB 7.3, which is not read: in MATLAB load it and save(file, 'dbStruct', '-v7')"
         ) from error
     except Exception as error:  # the parser raises nearly anything for other files
-        if isinstance(error, OSError) and error.strerror:
+        if isinstance(error, OSError) and error.strerror:  # the parser's own have none
             raise DataError(f"{shown}: cannot be read ({error.strerror})") from error
         raise DataError(f"{shown}: is not a whole .mat file ({type(error).__name__}): download it again") from error
     struct = variables.get("dbStruct")
