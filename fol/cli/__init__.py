@@ -39,6 +39,10 @@ VERBS: Mapping[str, Verb] = {
     "compact": Verb("take the records of removed places out of a map's files", {"map": False}),
     "locate": Verb("find where photos were taken, with a map", {"photos": True}),
     "evaluate": Verb("recall of both stages on a data set", {}),
+    "challenge": Verb(
+        "predictions for the MSLS challenge: write those of an evaluation, or score some",
+        {"action": False, "source": False},
+    ),
     "city": Verb("write a synthetic city to train on or to evaluate with", {}),
     "demo": Verb("the main job on a small procedural city", {}),
     "train": Verb("train a model on places, resumably", {}),

@@ -29,6 +29,8 @@ _PATHS = (
     "model.name",
     "backbone_weights",
     "synthetic_folder",
+    "source",
+    "root",
 )
 
 

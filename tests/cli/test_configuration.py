@@ -21,6 +21,7 @@ REQUIRED = {
     "convert": ["model=a.pth", "out=b.safetensors"],
     "city": ["out=a"],
     "compact": ["map=a"],
+    "challenge": ["action=write", "source=a"],
     "benchmark": [],
     "train": [],
     "sweep": [],
