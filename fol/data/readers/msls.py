@@ -5,7 +5,7 @@
 
 ``seq_info.csv`` gives the photos and their order (as in mapillary_sls, datasets/msls.py); what the other files say of a
 photo is found by its key. Until April 2026 the test cities came without ``postprocessed.csv`` and ``raw.csv``: their
-photos have no position then, and which of them are panoramas is not known.
+photos have no position then, and which of them are panoramas is not known. What these files lack there is left out.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def read_msls(root: Path, cities: Sequence[str], split: Literal["train_val", "te
     folder = root / split
     if not folder.is_dir():
         raise DataError(f"{printable(root)}: has no folder {split}: expected {split}/<city>/query and .../database")
-    if not cities:
-        raise DataError("cities is empty: name the cities of MSLS to read")
+    if not cities or len(set(cities)) < len(cities):
+        raise DataError(f"cities={', '.join(cities) or 'none'}: name each city of MSLS to read once")
     for city in cities:
         if not (folder / city).is_dir():
             known = ", ".join(sorted(path.name for path in folder.iterdir() if path.is_dir())) or "none"
@@ -92,7 +92,8 @@ class _Rows:
 
     @property
     def degrees(self) -> tuple[float, float] | None:
-        return None if self.raw is None else (self.raw.filled("lat"), self.raw.filled("lon"))
+        row = self.raw
+        return None if row is None or not {"lat", "lon"} <= row.cells.keys() else (row.filled("lat"), row.filled("lon"))
 
     def place(self, zone: str | None) -> Place:
         key = self.sequence.text("key")
@@ -111,12 +112,14 @@ class _Rows:
             "frame": str(self.sequence.whole("frame_number")),
             "subtasks": " ".join(task for task in SUBTASKS if _flag(self.tasks, task)),
         }
-        if self.postprocessed is not None:
+        if self.postprocessed is not None and {"night", "view_direction"} <= self.postprocessed.cells.keys():
             night, direction = _flag(self.postprocessed, "night"), self.postprocessed.text("view_direction")
             note = f"{'night' if night else 'day'}_{direction.lower()}_{self.city}"
             found |= {"night": str(night), "view_direction": direction, "note": note}
-        if self.raw is not None:
-            found |= {"pano": str(_flag(self.raw, "pano")), "timestamp": self.raw.text("captured_at").replace("-", "")}
+        if self.raw is not None and "pano" in self.raw.cells:
+            found["pano"] = str(_flag(self.raw, "pano"))
+        if self.raw is not None and "captured_at" in self.raw.cells:
+            found["timestamp"] = self.raw.text("captured_at").replace("-", "")
         return found
 
     def _position(self, zone: str | None) -> Position | None:
@@ -131,13 +134,17 @@ class _Rows:
 def _read_side(folder: Path, split: str) -> list[_Rows]:
     sequences = _by_key(folder / "seq_info.csv", ("sequence_key", "frame_number"))
     tasks = _by_key(folder / "subtask_index.csv", SUBTASKS, sequences)
-    postprocessed, raw = (
-        {} if split == "test" and not (folder / file).is_file() else _by_key(folder / file, columns, sequences)
-        for file, columns in (
-            ("postprocessed.csv", ("easting", "northing", "night", "view_direction")),
-            ("raw.csv", ("lat", "lon", "captured_at", "pano")),
-        )
-    )
+    found: list[Mapping[str, Row]] = []
+    for file, columns, train_val in (
+        ("postprocessed.csv", ("easting", "northing"), ("night", "view_direction")),
+        ("raw.csv", (), ("lat", "lon", "captured_at", "pano")),
+    ):
+        path = folder / file
+        if split == "train_val":
+            found.append(_by_key(path, (*columns, *train_val), sequences))
+        else:
+            found.append(_by_key(path, columns, sequences) if path.is_file() else {})
+    postprocessed, raw = found
     city = folder.parent.name
     return [
         _Rows(folder, city, row, tasks[key], postprocessed.get(key), raw.get(key)) for key, row in sequences.items()

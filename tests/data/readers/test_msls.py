@@ -11,6 +11,7 @@ from replicas.msls import CPH, write_city, write_msls
 
 from fol.data.coordinates import within_radius
 from fol.data.photo_set import PhotoSet
+from fol.data.protocol import Protocol, apply_protocol
 from fol.data.readers.msls import TEST_CITIES, TRAIN_CITIES, VAL_CITIES, read_msls
 from fol.errors import DataError
 from fol.types import Position
@@ -93,6 +94,16 @@ def test_without_degrees_there_is_no_zone(tmp_path: Path) -> None:
     assert "pano" not in photos.queries[0].metadata and positives(photos) == [[1]]
 
 
+def test_test_cities_may_lack_columns(tmp_path: Path) -> None:
+    write_msls(tmp_path)
+    for side in ("database", "query"):
+        edit(tmp_path / "test" / "miami" / side / "postprocessed.csv", "view_direction", "direction")
+        edit(tmp_path / "test" / "miami" / side / "raw.csv", "lat", "latitude")
+    photos = read_msls(tmp_path, ["miami"], "test")
+    assert photos.queries[0].metadata.keys() == {"city", "key", "frame", "subtasks", "pano", "timestamp"}
+    assert positives(photos) == [[1]]
+
+
 def test_degrees_of_another_zone_than_the_metres_tell_none(tmp_path: Path) -> None:
     write_msls(tmp_path)
     edit(tmp_path / "train_val" / "cph" / "query" / "postprocessed.csv", "347010.0", "347012.0")
@@ -102,6 +113,15 @@ def test_degrees_of_another_zone_than_the_metres_tell_none(tmp_path: Path) -> No
         37.77, abs=0.02
     )
     assert positives(read_msls(tmp_path, ["cph"]))[0] == [0, 1, 2]  # 12, 23 and 2 m
+
+
+def test_the_validation_protocol(tmp_path: Path) -> None:
+    """Subtask all, no panoramas, each city by itself: q_near has db_0 and db_25, q_far has nothing within 25 m."""
+    protocol = Protocol("msls_val@test", "", subtask="all", panoramas=False, search_within="city")
+    dataset = apply_protocol(read_msls(write_msls(tmp_path), VAL_CITIES), protocol)
+    assert [place.metadata["key"][:6] for place in dataset.queries] == ["q_near", "q_far-", "sf_q_0", "sf_q_1"]
+    assert len(dataset.database) == 5 and dataset.positives is not None
+    assert [indices.tolist() for indices in dataset.positives] == [[0, 1], [], [3], [4]]
 
 
 def test_rows_belong_together_by_key_not_by_line(tmp_path: Path) -> None:
@@ -141,7 +161,7 @@ def test_missing_cities_and_folders(tmp_path: Path) -> None:
     said = problem(tmp_path, ["cph", "tokyo"])
     assert str(tmp_path / "train_val" / "tokyo") in said and "cph, sf" in said
     assert "has no folder train_val" in problem(tmp_path / "train_val", ["cph"])
-    assert "cities is empty" in problem(tmp_path, [])
+    assert "cities=none" in problem(tmp_path, []) and "cities=sf, sf" in problem(tmp_path, ["sf", "sf"])
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from replicas.tokyo import (
 
 from fol.data.coordinates import within_radius
 from fol.data.photo_set import PhotoSet
+from fol.data.protocol import Protocol, apply_protocol
 from fol.data.readers.tokyo import read_tokyo247, read_tokyo_tm
 from fol.errors import DataError
 
@@ -71,6 +72,13 @@ def test_queries_from_the_list(tmp_path: Path) -> None:
     assert [place.name for place in photos.queries] == [name for name, *_ in QUERIES]
     assert [place.metadata for place in photos.queries] == [{"note": "day"}, {"note": "sunset"}, {"note": "night"}]
     assert positives(photos) == [list(range(12))] * 3  # 10 and 30 m
+
+
+def test_one_view_of_each_panorama_counts(tmp_path: Path) -> None:
+    protocol = Protocol("tokyo247@test", "", one_per="panorama")
+    dataset = apply_protocol(read_tokyo247(*write_tokyo247(tmp_path, tables=False)), protocol)
+    assert dataset.rules.one_per is not None
+    assert dataset.rules.one_per.tolist() == [0] * 12 + [1] * 12  # as MATLAB's floor((index - 1) / 12)
 
 
 def test_names_of_another_form_go_by_their_folder(tmp_path: Path) -> None:
