@@ -10,7 +10,7 @@ those that were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
@@ -43,16 +43,14 @@ def recall_by_candidates(
     *,
     ignored: Sequence[ArrayLike] | None = None,
     without_positives: WithoutPositives = "count_as_miss",
-    counted: Callable[[Sequence[int]], ArrayLike] = tuple,
 ) -> dict[int, Recall]:
     """Number of re-ranked candidates -> recall; ``rankings`` and ``positives`` are per query, in the same order.
 
-    ``counted`` takes an answer's entries and gives those that count, in their order (protocols under which only the
-    best of several views does). Raises ``ValueError`` as ``rerank_first`` and ``recall_at_k`` do.
+    Raises ``ValueError`` as ``rerank_first`` and ``recall_at_k`` do.
     """
     return {
         number: recall_at_k(
-            [counted(rerank_first(ranking, number)) for ranking in rankings],
+            [rerank_first(ranking, number) for ranking in rankings],
             positives,
             ks,
             ignored=ignored,

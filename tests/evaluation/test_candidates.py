@@ -46,11 +46,6 @@ def test_recall_by_hand() -> None:
     assert ignoring[4].without_positives == "drop"
 
 
-def test_entries_that_do_not_count() -> None:
-    found = recall_by_candidates([RANKING], [[7]], (3,), (1,), counted=lambda entries: [i for i in entries if i != 5])
-    assert found[3].values == {1: 1.0}
-
-
 def test_single_stage_and_unanswered_queries() -> None:
     single = QueryRanking("s.jpg", (4, 2), (0.9, 0.8))
     assert rerank_first(single, 2) == (4, 2)
