@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,26 +155,34 @@ def test_names_that_are_right_are_kept_and_twins_are_numbered(tmp_path: Path) ->
     assert near(*(read_at_layout(tmp_path / "out").database,) * 2)  # all names can be read
 
 
-def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation, "_EVERY", 1)
-    photos = read_eynsham(write_eynsham(tmp_path / "native"), first_lap=2)
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fol.data import preparation
+from fol.data.readers.eynsham import read_eynsham
 
-    def stop(done: int, total: int) -> None:
-        assert total == 20
-        if done == 13:
-            raise KeyboardInterrupt
+preparation._EVERY = 1
+photos = read_eynsham(Path(sys.argv[1]), first_lap=2)
+kill = lambda done, _: done == 13 and os.kill(os.getpid(), signal.SIGKILL)
+preparation.prepare(photos, Path(sys.argv[2]), progress=kill)
+"""
 
-    with pytest.raises(KeyboardInterrupt):
-        prepare(photos, tmp_path / "out", progress=stop)
-    folder = tmp_path / "out" / "images" / "test"
+
+def test_it_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    native, out = write_eynsham(tmp_path / "native"), tmp_path / "out"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(native), str(out)], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    folder = out / "images" / "test"
     assert len(list((folder / "database").iterdir())) == 10 and len(list((folder / "queries").iterdir())) == 3
     assert not (folder / "database.csv").exists()
-    seen: list[int] = []
-    prepared = prepare(photos, tmp_path / "out", progress=lambda done, total: seen.append(done))
-    assert seen == list(range(1, 21)) and (prepared.database, prepared.queries) == (10, 10)
+    monkeypatch.setattr(preparation, "_EVERY", 1)
+    seen: list[tuple[int, int]] = []
+    photos = read_eynsham(native, first_lap=2)
+    prepared = prepare(photos, out, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 20) for done in range(1, 21)] and (prepared.database, prepared.queries) == (10, 10)
     again = {path: path.read_bytes() for path in folder.glob("*.csv")}
-    assert prepare(photos, tmp_path / "out") == prepared
-    assert {path: path.read_bytes() for path in folder.glob("*.csv")} == again
+    assert prepare(photos, out) == prepared
+    assert {path: path.read_bytes() for path in folder.glob("*.csv")} == again and len(again) == 2
 
 
 def test_missing_photos_are_left_out_and_told(tmp_path: Path) -> None:
