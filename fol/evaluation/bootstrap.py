@@ -12,6 +12,7 @@ What to keep in mind:
 * A difference that is not significant (its interval contains 0, or the p-value is above the level one chose) does not
   say that two models are equally good. It says that these queries cannot tell them apart; the interval says how large
   a difference, in either direction, they leave open. With many tables some differences are significant by chance.
+* The two can disagree where few queries changed: the bootstrap is too narrow then, and the exact p-value is right.
 """
 
 from __future__ import annotations
