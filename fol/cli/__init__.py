@@ -38,7 +38,7 @@ VERBS: Mapping[str, Verb] = {
     "index": Verb("build a map of a folder of photos", {"photos": False}),
     "compact": Verb("take the records of removed places out of a map's files", {"map": False}),
     "locate": Verb("find where photos were taken, with a map", {"photos": True}),
-    "evaluate": Verb("recall of both stages on a data set", {}),
+    "evaluate": Verb("recall of both stages on data sets", {"datasets": True}),
     "challenge": Verb(
         "predictions for the MSLS challenge: write those of an evaluation, or score some",
         {"action": False, "source": False},

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from fol.cli.console import note, say
 from fol.data import PlaceDataset, printable, read_dataset
+from fol.data.catalogue import PROTOCOLS, read_protocol
 from fol.data.readers.msls import TEST_CITIES, VAL_CITIES, read_msls
 from fol.errors import ConfigError, DataError
 from fol.evaluation.challenge import challenge_truth, score_predictions
@@ -43,7 +44,7 @@ def _write(config: DictConfig) -> None:
         raise ConfigError(f"stage={config.stage}: choose global or reranked")
     folder, path = Path(config.source), Path(config.out)
     result = read_result(folder)
-    dataset = _evaluated(folder, config.root)
+    dataset = _evaluated(folder, result.subject.protocol, config.root)
     if len(dataset.database) != result.subject.num_database:
         raise DataError(
             f"{printable(dataset.root)} has {len(dataset.database)} database images, {printable(folder)} was measured "
@@ -62,14 +63,18 @@ def _write(config: DictConfig) -> None:
     say(f"{path}: {len(rows)} queries, {len(rows[0][1])} answers each ({config.stage})")
 
 
-def _evaluated(folder: Path, moved: str | None) -> PlaceDataset:
+def _evaluated(folder: Path, protocol: str, moved: str | None) -> PlaceDataset:
     """The data set of a result, in the order that its rankings refer to."""
+    path = folder / CONFIG
     try:
-        data = yaml.safe_load((folder / CONFIG).read_bytes())["data"]
-        root, radius = moved or str(data["root"]), float(data["radius"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{printable(folder / CONFIG)} does not say which data set was evaluated") from error
-    return read_dataset(root, radius=radius)
+        config = yaml.safe_load(path.read_bytes())
+        roots, radius = config.get("datasets") or [config["data"]["root"]], float(config["data"]["radius"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{printable(path)} does not say which data set was evaluated") from error
+    if moved is None and len(roots) != 1:
+        raise DataError(f"{printable(path)} names {len(roots)} data sets: give root=, the one of this result")
+    root = Path(moved or str(roots[0]))
+    return read_protocol(protocol, root) if protocol in PROTOCOLS else read_dataset(root, radius=radius)
 
 
 def _score(config: DictConfig) -> None:

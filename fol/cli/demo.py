@@ -43,15 +43,14 @@ def run(config: DictConfig) -> None:
     calibrate(report.place_map, model.device)
     method, options = rerank_settings(config.matching)
     localizer = Localizer(model, report.place_map, method=method, options=options)
-    with progress_bar("locating queries") as progress:
-        result = evaluate(
-            localizer,
-            dataset,
-            out=folder / "evaluation",
-            batch_size=config.batch_size,
-            config=plain(config),
-            progress=progress,
-        )
+    result = evaluate(
+        localizer,
+        dataset,
+        out=folder / "evaluation",
+        batch_size=config.batch_size,
+        config=plain(config),
+        progress_of=progress_bar,
+    )
     out.print(result_table(result))
     recalls = {str(stage): result.recall(stage).values for stage in result.stages}
     draw_recall(folder / "recall.png", recalls, title=f"{model.name} on {dataset.name}")

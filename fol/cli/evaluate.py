@@ -1,79 +1,93 @@
-"""``fol evaluate``: recall of both stages on a data set."""
+"""``fol evaluate``: recall of both stages on data sets."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
 from fol.cli.console import note, out, progress_bar, say
-from fol.cli.loading import load_configured_extractor, rerank_settings
-from fol.data import PlaceDataset, read_dataset
+from fol.cli.loading import configured_extractors, rerank_settings
+from fol.data import PlaceDataset, printable, read_dataset
+from fol.data.catalogue import read_protocol
 from fol.errors import ConfigError
-from fol.evaluation import EvaluationResult, evaluate, result_table
+from fol.evaluation import CachedModel, EvaluationResult, evaluate, result_table
 from fol.localizer import Localizer
-from fol.retrieval import MANIFEST, PlaceMap
+from fol.retrieval import PlaceMap, parse_bytes
 from fol.types import Extractor
 
 
 def run(config: DictConfig) -> None:
-    """Index the database (or use a map of it), answer every query, write and print the result."""
-    dataset = read_dataset(Path(config.data.root), radius=config.data.radius)
-    note(f"{dataset.name}: {dataset.summary}")
-    if dataset.positives is None:
-        raise ConfigError(f"{dataset.root} has no ground truth: give it coordinates or a ground_truth.csv")
-    model = load_configured_extractor(config.model)
-    result = evaluate_dataset(config, model, dataset, Path(config.out))
-    out.print(result_table(result))
-    say(f"results: {Path(config.out) / 'results.json'}")
+    """Answer every query of every data set with every model; write and print the results."""
+    datasets = configured_datasets(config)
+    for dataset in datasets:
+        note(dataset.summary)
+        if dataset.positives is None:
+            raise ConfigError(f"{dataset.root} has no ground truth: give it coordinates or a ground_truth.csv")
+    several = len(datasets) > 1 or bool(config.models)
+    for name, model in configured_extractors(config):
+        for dataset in datasets:
+            folder = Path(config.out) / folder_name(dataset) / name if several else Path(config.out)
+            result = evaluate_dataset(config, model, dataset, folder)
+            out.print(result_table(result))
+            say(f"results: {folder / 'results.json'}")
+
+
+def configured_datasets(config: DictConfig) -> list[PlaceDataset]:
+    """The data sets of ``data`` or ``datasets``, under every protocol that is named."""
+    roots = [Path(root) for root in config.datasets or ()] or ([Path(config.data.root)] if config.data.root else [])
+    if not roots:
+        raise ConfigError("fol evaluate needs a data set: data=FOLDER, or several folders")
+    radii = tuple(config.radii or ())
+    protocols = [config.protocol] if isinstance(config.protocol, str) else list(config.protocol or ())
+    if not protocols:
+        found = [read_dataset(root, radius=config.data.radius, radii=radii) for root in roots]
+    else:
+        found = [read_protocol(name, root, radii=radii) for root in roots for name in protocols]
+    names = [folder_name(dataset) for dataset in found]
+    # Folders of one name, such as two cities called `test`: the folder above tells them apart.
+    longer = [f"{dataset.root.absolute().parent.name}-{dataset.name}" for dataset in found]
+    return [
+        replace(dataset, name=more) if names.count(name) > 1 else dataset
+        for dataset, name, more in zip(found, names, longer, strict=True)
+    ]
+
+
+def folder_name(dataset: PlaceDataset) -> str:
+    """Name of the folder for the results on a data set: the protocol's where it has one."""
+    return dataset.protocol if "@" in dataset.protocol else dataset.name
 
 
 def evaluate_dataset(config: DictConfig, model: Extractor, dataset: PlaceDataset, folder: Path) -> EvaluationResult:
-    """Evaluate into ``folder``; the database's map is kept there and used again by a later run of the same model."""
-    place_map = PlaceMap.open(Path(config.map), model) if config.get("map") else _map_of(config, model, dataset, folder)
+    """Evaluate into ``folder``, with the map that is given or with features from the cache."""
     method, options = rerank_settings(config.matching)
-    localizer = Localizer(model, place_map, method=method, options=options)
-    with progress_bar("locating queries") as progress:
-        return evaluate(
-            localizer,
-            dataset,
-            out=folder,
-            recall_values=tuple(config.recall_values),
-            candidates=config.candidates,
-            match_radius=config.match_radius,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            config=plain(config),
-            progress=progress,
-        )
-
-
-def _map_of(config: DictConfig, model: Extractor, dataset: PlaceDataset, folder: Path) -> PlaceMap:
-    # One map per model: another model, size or preset never meets features that are not its own.
-    path = folder / f"database-{model.fingerprint[:12]}.fol"
-    if path.is_dir() and _is_current(place_map := PlaceMap.open(path, model), dataset):
-        return place_map
-    with progress_bar("indexing the database") as progress:
-        report = PlaceMap.build(
-            path,
+    subject: Localizer | CachedModel
+    if config.map:
+        subject = Localizer(model, PlaceMap.open(Path(config.map), model), method=method, options=options)
+    else:
+        subject = CachedModel(
             model,
-            dataset.database,
-            batch_size=config.batch_size,
-            workers=config.workers,
-            overwrite=True,
-            calibrate=False,
-            progress=progress,
+            Path(config.cache or Path(config.out) / "features"),
+            method=method,
+            options=options,
+            max_ram=None if config.max_ram is None else parse_bytes(config.max_ram),
+            max_disk=None if config.max_disk is None else parse_bytes(config.max_disk),
         )
-    for skipped_image in report.skipped:
-        note(f"skipped {skipped_image.name}: {skipped_image.reason}")
-    return report.place_map
-
-
-def _is_current(place_map: PlaceMap, dataset: PlaceDataset) -> bool:
-    """Whether the map is of exactly these photos, none of which was written after it."""
-    names = {place.name for place in place_map.places(place_map.ids)} | {item.name for item in place_map.skipped}
-    if names != {place.name for place in dataset.database}:
-        return False
-    built = (place_map.path / MANIFEST).stat().st_mtime
-    return all(place.image.stat().st_mtime <= built for place in dataset.database)
+    result = evaluate(
+        subject,
+        dataset,
+        out=folder,
+        recall_values=tuple(config.recall_values),
+        candidates=config.candidates,
+        match_radius=config.match_radius,
+        batch_size=config.batch_size,
+        workers=config.workers,
+        config=plain(config),
+        progress_of=progress_bar,
+        say=note,
+    )
+    for query in result.skipped:
+        note(f"skipped query {printable(query.name)}: {query.skipped}")
+    return result

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig
 
-from fol.cli.configuration import plain
+from fol.cli.configuration import plain, resolve
 from fol.errors import ConfigError
 from fol.models import BASELINES, PlaceModel, load_baseline, load_model
 from fol.reranking import RerankOptions
@@ -24,6 +25,24 @@ def load_configured_extractor(config: DictConfig, recipe: Mapping[str, Any] | No
         if config[option] not in (None, False):
             raise ConfigError(f"model.{option}={config[option]}: the baseline {name} has no such option")
     return load_baseline(name)
+
+
+def configured_extractors(config: DictConfig) -> Iterator[tuple[str, Extractor]]:
+    """(name for folders, model) of each of ``models``, or of ``model`` where that names none; loaded one by one.
+
+    The options of ``model`` that are no model's own (device, precision) hold for all.
+    """
+    if not config.models:
+        model = load_configured_extractor(config.model)
+        yield model.name, model
+        return
+    names = [Path(str(name)).stem for name in config.models]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"models={list(config.models)}: two have the same name")
+    for name, model in zip(names, config.models, strict=True):
+        own = resolve("evaluate", [f"model={model}"], {}).model
+        own.device = config.model.device
+        yield name, load_configured_extractor(own)
 
 
 def load_configured_model(config: DictConfig, recipe: Mapping[str, Any] | None = None) -> PlaceModel:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fol.data.coordinates import within_radius
 from fol.data.images import printable
@@ -53,6 +53,15 @@ class SearchRules:
             (np.flatnonzero(self.database_groups == group), np.flatnonzero(self.query_groups == group))
             for group in np.unique(self.query_groups).tolist()
         ]
+
+    def counted(self, entries: ArrayLike) -> NDArray[np.int64]:
+        """A ranked list of database indices as it is compared with the positives: each number of ``one_per`` once, at
+        the rank of its best photo; the indices themselves where every photo counts."""
+        found = np.asarray(entries, np.int64).reshape(-1)
+        if self.one_per is None:
+            return found
+        numbers = self.one_per[found]
+        return numbers[np.sort(np.unique(numbers, return_index=True)[1])]
 
     @property
     def most_per_one(self) -> int:
@@ -110,7 +119,7 @@ def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0, radii:
         if not 0 <= metres < float("inf"):
             raise ConfigError(f"radius={metres}: it must be a number of metres, 0 or more")
     root = Path(folder)
-    base, database_folder = _find_layout(root)
+    base, database_folder = find_layout(root)
     query_folder = base / _QUERIES
     database, queries = read_places(database_folder), read_places(query_folder)
     ignored: tuple[NDArray[np.int64], ...] = tuple(np.empty(0, np.int64) for _ in queries)
@@ -139,7 +148,7 @@ def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0, radii:
     )
 
 
-def _find_layout(root: Path) -> tuple[Path, Path]:
+def find_layout(root: Path) -> tuple[Path, Path]:
     """(folder of the queries and the CSV files, folder of the database)."""
     shown = printable(root)
     if not root.is_dir():

@@ -63,18 +63,21 @@ class Journal:
     """
 
     def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        header = json.dumps({"journal": VERSION, "key": key}, sort_keys=True, allow_nan=False).encode() + b"\n"
-        self.path = folder / f"journal-{hashlib.sha256(header).hexdigest()[:12]}.jsonl"
+        self._header = json.dumps({"journal": VERSION, "key": key}, sort_keys=True, allow_nan=False).encode() + b"\n"
+        self.path = folder / f"journal-{hashlib.sha256(self._header).hexdigest()[:12]}.jsonl"
         self.rankings: dict[str, QueryRanking] = {}
         self.peak_memory: dict[str, int] = {}
         with writing(folder):
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
-                good = self._read(header)
+                good = 0
+                for end, rankings, memory in _complete_batches(self.path, self._header):
+                    self._take(rankings, memory)
+                    good = end
                 os.ftruncate(self._file, good)
                 os.lseek(self._file, 0, os.SEEK_END)
                 if not good:
-                    self._write(header)
+                    self._write(self._header)
             except BaseException:
                 os.close(self._file)
                 raise
@@ -87,6 +90,20 @@ class Journal:
         with writing(self.path.parent):
             self._write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._take(rankings, peak_memory)
+
+    def same_in(self, folder: Path) -> dict[str, QueryRanking]:
+        """What another process's journal of the same evaluation, in ``folder``, holds now."""
+        path = folder / self.path.name
+        if not path.exists():
+            return {}
+        batches = _complete_batches(path, self._header)
+        return {ranking.name: ranking for _, rankings, _ in batches for ranking in rankings}
+
+    def add_all(self, rankings: Mapping[str, QueryRanking]) -> None:
+        """Add those that are not here yet."""
+        new = [ranking for name, ranking in rankings.items() if name not in self.rankings]
+        if new:
+            self.append(new, {})
 
     def finish(self, path: Path) -> None:
         """Give the complete journal its final name."""
@@ -102,24 +119,6 @@ class Journal:
     ) -> None:
         os.close(self._file)
 
-    def _read(self, header: bytes) -> int:
-        """Take over the complete batches; returns the number of bytes that can be kept."""
-        with self.path.open("rb") as file:
-            if file.readline() != header:
-                return 0
-            good = len(header)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                try:
-                    batch = json.loads(line)
-                    rankings = [_ranking(query) for query in batch["queries"]]
-                    self._take(rankings, batch["peak_memory"])
-                except (ValueError, TypeError, KeyError, AttributeError):
-                    break  # a torn line: this batch and what follows are done again
-                good += len(line)
-        return good
-
     def _take(self, rankings: Sequence[QueryRanking], peak_memory: Mapping[str, int]) -> None:
         self.rankings.update((ranking.name, ranking) for ranking in rankings)
         for kind, size in peak_memory.items():
@@ -129,6 +128,29 @@ class Journal:
         while data:
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)
+
+
+def _complete_batches(path: Path, header: bytes) -> Iterator[tuple[int, list[QueryRanking], Mapping[str, int]]]:
+    """(byte after the batch, rankings, peak memory) of every complete batch below the ``header``, itself an empty one.
+
+    A torn line and what follows it are left out: those batches are done again.
+    """
+    with path.open("rb") as file:
+        if file.readline() != header:
+            return
+        end = len(header)
+        yield end, [], {}
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                batch = json.loads(line)
+                rankings = [_ranking(query) for query in batch["queries"]]
+                memory = {str(kind): int(size) for kind, size in batch["peak_memory"].items()}
+            except (ValueError, TypeError, KeyError, AttributeError):
+                return
+            end += len(line)
+            yield end, rankings, memory
 
 
 def read_rankings(path: Path) -> dict[str, QueryRanking]:

@@ -7,7 +7,7 @@ things that come and go) can be neither: they are counted apart. The share is ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from fol.data import PlaceDataset
 from fol.data.correspondences import TrueGeometry
-from fol.localizer import Localizer
 from fol.reranking import Method, RerankOptions, rerank
 from fol.types import LocalFeatures
 
@@ -81,22 +80,21 @@ def judge_matches(
 
 @dataclass(frozen=True, eq=False)
 class MatchJudge:
-    """Judges a query's matches with its closest true view; ``place_ids`` database index -> id in the map."""
+    """Judges a query's matches with its closest true view."""
 
-    localizer: Localizer
     dataset: PlaceDataset
     geometry: TrueGeometry
-    place_ids: dict[int, int]
-    radius: float = MATCH_RADIUS
+    radius: float
+    method: Method
+    options: RerankOptions | None
 
-    def __call__(self, query: int, local: LocalFeatures) -> MatchCount | None:
-        """Count for query number ``query``; None when the map has no view of what it shows."""
+    def closest_view(self, query: int, known: Container[int]) -> int | None:
+        """Of the ``known`` positives of query number ``query`` the one that shows most of it; None without any."""
         positives = [] if self.dataset.positives is None else self.dataset.positives[query].tolist()
-        database = self.geometry.closest_view(query, [i for i in positives if i in self.place_ids])
-        if database is None:
-            return None
-        other = self.localizer.place_map.local_features([self.place_ids[database]])
-        method, options = self.localizer.method, self.localizer.options
+        return self.geometry.closest_view(query, [i for i in positives if i in known])
+
+    def __call__(self, query: int, local: LocalFeatures, database: int, other: Sequence[LocalFeatures]) -> MatchCount:
+        """Count for query number ``query`` and database image number ``database``, which ``other`` holds alone."""
         return judge_matches(
-            local, other, self.geometry, query, database, method=method, options=options, radius=self.radius
+            local, other, self.geometry, query, database, method=self.method, options=self.options, radius=self.radius
         )

@@ -19,14 +19,17 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from omegaconf import OmegaConf
 
+from fol.data import WithoutPositives
 from fol.errors import DataError
+from fol.evaluation.bootstrap import recall_intervals
 from fol.evaluation.journal import writing
 from fol.evaluation.match_accuracy import MatchCount
-from fol.evaluation.recall import RULES, WithoutPositives
+from fol.evaluation.recall import RULES
 from fol.evaluation.result import EvaluationResult, QueryResult, Stage, StageSeconds, Subject
+from fol.evaluation.stage_measures import StageMeasures
 from fol.files import write_atomically
 
-SCHEMA = "fol.evaluation/2"
+SCHEMA = "fol.evaluation/3"
 RESULTS = "results.json"
 QUERIES = "queries.csv"
 CONFIG = "config.yaml"
@@ -45,7 +48,7 @@ _COLUMNS = (
     "reranked_score",
     "num_matches",
     "skipped",
-    "condition",
+    "conditions",
     *_COUNTS,
 )
 
@@ -108,6 +111,7 @@ def _document(result: EvaluationResult) -> dict[str, Any]:
         },
         "recall_values": list(result.recall_values),
         "recall": {stage: _recall(result, stage) for stage in result.stages},
+        "measures": {stage: measures.document() for stage, measures in result.measures.items()},
         "match_accuracy": _match_accuracy(result),
         "conditions": {condition: _condition(result.under_condition(condition)) for condition in result.conditions},
         "gained": list(result.gained),
@@ -115,6 +119,7 @@ def _document(result: EvaluationResult) -> dict[str, Any]:
         "skipped": [{"query": query.name, "reason": query.skipped} for query in result.skipped],
         "not_in_map": list(result.not_in_map),
         "seconds": {stage: asdict(seconds) for stage, seconds in result.seconds.items()},
+        "bytes_per_image": dict(result.bytes_per_image),
         "peak_memory_bytes": dict(result.peak_memory),
         "environment": dict(result.environment),
         "resumed_from": result.resumed_from,
@@ -126,14 +131,19 @@ def _json(document: Mapping[str, Any]) -> bytes:
     return text.encode(errors="backslashreplace")  # which is how JSON escapes what is no character
 
 
-def _recall(result: EvaluationResult, stage: Stage) -> dict[str, dict[str, float | int | None]]:
-    """Recalls in [0, 1] under both rules (null when no query counts) and the number of queries that were hit."""
+def _recall(result: EvaluationResult, stage: Stage) -> dict[str, dict[str, Any]]:
+    """Recalls in [0, 1] under both rules (null when no query counts), the 95 % interval under the rule that holds, and
+    the number of queries that were hit."""
     recall = result.recall(stage)
-    shares: dict[str, dict[str, float | int | None]] = {
+    shares: dict[str, dict[str, Any]] = {
         rule: {str(k): None if math.isnan(value) else value for k, value in recall.under(rule).items()}
         for rule in RULES
     }
-    return shares | {"hits": {str(k): hits for k, hits in recall.hits.items()}}
+    intervals = {
+        str(k): None if math.isnan(interval.low) else [interval.low, interval.high]
+        for k, interval in recall_intervals(recall).items()
+    }
+    return shares | {"interval_95": intervals, "hits": {str(k): hits for k, hits in recall.hits.items()}}
 
 
 def _condition(result: EvaluationResult) -> dict[str, Any]:
@@ -162,6 +172,7 @@ def _table(result: EvaluationResult) -> bytes:
     for query in result.queries:
         row = asdict(query)
         row["query"] = row.pop("name")
+        row["conditions"] = ";".join(query.conditions)
         row |= row.pop("true_matches") or {}
         row["change"] = "gained" if query.name in gained else "lost" if query.name in lost else ""
         writer.writerow(row)
@@ -192,6 +203,8 @@ def _result(document: Mapping[str, Any], table: str) -> EvaluationResult:
         queries=tuple(_query(row) for row in csv.DictReader(io.StringIO(table, newline=""))),
         not_in_map=tuple(document["not_in_map"]),
         seconds={stage: StageSeconds(**seconds) for stage, seconds in document["seconds"].items()},
+        measures={stage: StageMeasures.parse(found) for stage, found in document["measures"].items()},
+        bytes_per_image=document["bytes_per_image"],
         peak_memory=document["peak_memory_bytes"],
         environment=document["environment"],
         resumed_from=document["resumed_from"],
@@ -212,7 +225,7 @@ def _query(row: Mapping[str, str]) -> QueryResult:
         num_matches=int(row["num_matches"]) if row["num_matches"] else None,
         skipped=row["skipped"] or None,
         true_matches=MatchCount(*(int(row[key]) for key in _COUNTS)) if row["matches"] else None,
-        condition=row["condition"],
+        conditions=tuple(filter(None, row["conditions"].split(";"))),
     )
 
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from fol.data import WithoutPositives
 from fol.evaluation.match_accuracy import MatchCount, mean_share
-from fol.evaluation.recall import RULES, Recall, WithoutPositives, gained_and_lost, recall_from_ranks
+from fol.evaluation.recall import RULES, Recall, gained_and_lost, recall_from_ranks
+from fol.evaluation.stage_measures import StageMeasures
 
 #: The two lists that every query gets: as retrieved, and after re-ranking.
 Stage = Literal["global", "reranked"]
-MAX_CONDITIONS = 20  # more are notes of another kind, such as one per photo
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class QueryResult:
     ``global_rank``, ``reranked_rank``: rank of the first positive (1 is best), None for a miss. ``*_top``: name of
     the best place and ``*_score`` its score (cosine similarity; final score) with ``num_matches``; entries that the
     ground truth ignores are passed over. ``skipped``: why the photo could not be used, else None. ``true_matches``:
-    right and wrong matches with the closest true view (None without geometry). ``condition``: the note in its name.
+    right and wrong matches with the closest true view (None without geometry). ``conditions``: see
+    ``fol.evaluation.conditions``.
     """
 
     name: str
@@ -36,7 +38,7 @@ class QueryResult:
     num_matches: int | None = None
     skipped: str | None = None
     true_matches: MatchCount | None = None
-    condition: str = ""
+    conditions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class EvaluationResult:
     ``queries`` in the data set's order hold what the recalls are computed from. ``not_in_map``: database images that
     could not be indexed; their places stay positives, so they count against. ``seconds`` per stage, ``peak_memory``
     in bytes per kind, ``resumed_from`` how many queries an interrupted run had already answered. ``match_radius``:
-    pixels within which a match was called right, None where the data set does not know its geometry.
+    pixels within which a match was called right, None where the data set does not know its geometry. ``measures``:
+    what is known of each stage beside its recall. ``bytes_per_image``: disk that a database image takes, per stage.
     """
 
     subject: Subject
@@ -84,6 +87,8 @@ class EvaluationResult:
     environment: Mapping[str, object] = field(default_factory=dict)
     resumed_from: int = 0
     match_radius: float | None = None
+    measures: Mapping[Stage, StageMeasures] = field(default_factory=dict)
+    bytes_per_image: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rule(self) -> str:
@@ -122,13 +127,15 @@ class EvaluationResult:
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """Conditions of the queries, sorted, where each has one and they are 2 to ``MAX_CONDITIONS``; else none."""
-        found = sorted({query.condition for query in self.queries})
-        return tuple(found) if 2 <= len(found) <= MAX_CONDITIONS and all(found) else ()
+        """All conditions of the queries, sorted; none where there is only one."""
+        found = sorted({condition for query in self.queries for condition in query.conditions})
+        return tuple(found) if len(found) > 1 else ()
 
     def under_condition(self, condition: str) -> EvaluationResult:
         """The result of the queries in one condition alone."""
-        return replace(self, queries=tuple(query for query in self.queries if query.condition == condition))
+        return replace(
+            self, queries=tuple(query for query in self.queries if condition in query.conditions), measures={}
+        )
 
     def recall(self, stage: Stage) -> Recall:
         """Recall of one stage; its ``under`` gives the other rule's numbers. ``ValueError`` for a stage it lacks."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fol.data import PlaceDataset, printable
 from fol.errors import DataError
+from fol.evaluation.conditions import query_conditions
 from fol.evaluation.journal import QueryRanking
+from fol.evaluation.measures import counted, stage_list
 from fol.evaluation.recall import first_positive_ranks
-from fol.evaluation.result import QueryResult, StageSeconds
+from fol.evaluation.result import QueryResult, Stage, StageSeconds
 
 _Number = TypeVar("_Number", int, float)
 
@@ -23,12 +25,15 @@ def score_queries(dataset: PlaceDataset, rankings: Mapping[str, QueryRanking]) -
     if dataset.positives is None:
         raise no_ground_truth(dataset)
     found = [rankings[query.name] for query in dataset.queries]
-    # What the ground truth ignores is no positive either.
-    positives = [p[~np.isin(p, ignored)] for p, ignored in zip(dataset.positives, dataset.ignored, strict=True)]
-    before = first_positive_ranks([ranking.retrieved for ranking in found], positives, dataset.ignored)
-    after = first_positive_ranks([ranking.reranked or () for ranking in found], positives, dataset.ignored)
+    positives = counted(dataset, dataset.positives)
+    before, after = (
+        first_positive_ranks(counted(dataset, [stage_list(ranking, stage) for ranking in found]), positives)
+        for stage in get_args(Stage)
+    )
+    conditions = query_conditions(dataset.queries)
     return tuple(
-        _query_result(dataset, i, ranking, positives[i], before[i], after[i]) for i, ranking in enumerate(found)
+        _query_result(dataset, i, ranking, positives[i], before[i], after[i], conditions[i])
+        for i, ranking in enumerate(found)
     )
 
 
@@ -55,6 +60,7 @@ def _query_result(
     positives: NDArray[np.int64],
     before: int | None,
     after: int | None,
+    conditions: tuple[str, ...],
 ) -> QueryResult:
     ignored = dataset.ignored[query]
     first = _first_counted(ranking.retrieved, ignored)
@@ -71,7 +77,7 @@ def _query_result(
         num_matches=_at(ranking.num_matches, again),
         skipped=ranking.skipped,
         true_matches=ranking.true_matches,
-        condition=dataset.queries[query].metadata.get("note", ""),
+        conditions=conditions,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fol.matching.quantisation import QuantisedLocalFeatures
 from fol.reranking import Method, RerankOptions, rerank
-from fol.types import Candidates, Features, Ranking
+from fol.types import Candidates, Features, LocalFeatures, LocalFeaturesBatch, Ranking
 
 if TYPE_CHECKING:
     from fol.retrieval.place_map import PlaceMap
@@ -58,14 +59,35 @@ def rank_features(
     start = time.perf_counter()
     found = place_map.search(features.descriptor, candidates, exclude=exclude)
     seconds = {"retrieve": time.perf_counter() - start}
-    if not place_map.has_local_features or not len(found):
+    if not place_map.has_local_features:
         return StageRanking(found, None, seconds)
+    ranking, more = rerank_found(
+        place_map.local_features, features.local, found, method, options, device, return_matches=return_matches
+    )
+    return StageRanking(found, ranking, {**seconds, **more})
+
+
+def rerank_found(
+    read: Callable[[NDArray[np.int64]], LocalFeaturesBatch | QuantisedLocalFeatures],
+    query: LocalFeatures,
+    found: Candidates,
+    method: Method,
+    options: RerankOptions | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    return_matches: bool = False,
+) -> tuple[Ranking | None, dict[str, float]]:
+    """The second stage: what ``read`` gives for the candidates' ids, re-ranked; and the seconds of read and rerank.
+
+    None instead of a ranking when there are no candidates.
+    """
+    if not len(found):
+        return None, {}
     start = time.perf_counter()
-    local = place_map.local_features(found.ids).to(device)
-    seconds["read"] = time.perf_counter() - start
-    start = time.perf_counter()
+    local = read(found.ids).to(device)
+    middle = time.perf_counter()
     ranking = rerank(
-        features.local.to(device),
+        query.to(device),
         local,
         found.similarities,
         method,
@@ -73,9 +95,8 @@ def rank_features(
         return_matches=return_matches,
         options=options,
     )
-    scores = ranking.scores.cpu()  # waits for the device, so that the time is true
-    seconds["rerank"] = time.perf_counter() - start
-    return StageRanking(found, ranking if len(scores) else None, seconds)
+    ranking.scores.cpu()  # waits for the device, so that the time is true
+    return ranking, {"read": middle - start, "rerank": time.perf_counter() - middle}
 
 
 def ranking_key(place_map: PlaceMap, method: Method, options: RerankOptions | None) -> tuple[str, str]:

@@ -11,8 +11,9 @@ from replicas.msls import write_msls
 
 from fol.cli import main
 from fol.data import PlaceDataset, format_at_name, read_dataset
+from fol.data.catalogue import read_protocol
 from fol.evaluation import EvaluationResult, QueryResult, Subject, write_result
-from fol.evaluation.challenge_files import read_predictions
+from fol.evaluation.challenge_files import challenge_key, read_predictions
 from fol.evaluation.journal import VERSION, QueryRanking
 from fol.evaluation.report import RANKINGS
 
@@ -39,19 +40,21 @@ def _dataset(folder: Path) -> PlaceDataset:
     return read_dataset(folder)
 
 
-def _result(folder: Path, dataset: PlaceDataset) -> Path:
-    """The files of an evaluation: retrieved db_25, db_far, db_0; re-ranked db_0, db_25, db_far."""
+def _result(folder: Path, dataset: PlaceDataset, config: dict[str, object] | None = None) -> Path:
+    """The files of an evaluation: retrieved db_25, db_far, db_0; re-ranked db_0, db_25, db_far; for all queries."""
     folder.mkdir()
-    number = {place.metadata["pano_id"]: i for i, place in enumerate(dataset.database)}
+    number = {challenge_key(place): i for i, place in enumerate(dataset.database)}
     retrieved = tuple(number[KEYS[name]] for name in ("db_25", "db_far", "db_0"))
     reranked = tuple(number[KEYS[name]] for name in ("db_0", "db_25", "db_far"))
-    query = dataset.queries[0].name
-    ranking = QueryRanking(query, retrieved, (0.9, 0.8, 0.7), reranked, (9.0, 5.0, 1.0), (9, 5, 1), {})
-    lines = [{"journal": VERSION, "key": {}}, {"queries": [asdict(ranking)], "peak_memory": {}}]
+    lines: list[object] = [{"journal": VERSION, "key": {}}]
+    for query in dataset.queries:
+        ranking = QueryRanking(query.name, retrieved, (0.9, 0.8, 0.7), reranked, (9.0, 5.0, 1.0), (9, 5, 1), {})
+        lines.append({"queries": [asdict(ranking)], "peak_memory": {}})
     (folder / RANKINGS).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    subject = Subject("m", "ab" * 32, "fol", "fol", {}, "cph", "", "utm<=25m", len(dataset.database), 3)
-    result = EvaluationResult(subject, (1,), "count_as_miss", True, (QueryResult(query, 2, 1, 1),))
-    write_result(result, folder, {"data": {"root": str(dataset.root), "radius": 25.0}})
+    subject = Subject("m", "ab" * 32, "fol", "fol", {}, "cph", "", dataset.protocol, len(dataset.database), 3)
+    queries = tuple(QueryResult(query.name, 2, 1, 1) for query in dataset.queries)
+    result = EvaluationResult(subject, (1,), "count_as_miss", True, queries)
+    write_result(result, folder, config or {"data": {"root": str(dataset.root), "radius": 25.0}})
     return folder
 
 
@@ -92,6 +95,24 @@ def test_the_data_set_may_have_moved(tmp_path: Path, capsys: pytest.CaptureFixtu
     next((tmp_path / "moved" / "database").iterdir()).unlink()
     assert main([*words, "--root", str(tmp_path / "moved")]) == 1
     assert "has 2 database images" in capsys.readouterr().err
+
+
+def test_a_benchmark_under_its_protocol(tmp_path: Path, msls: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset = read_protocol("msls_val@official", msls)
+    data = {"root": None, "radius": 25.0}
+    result = _result(tmp_path / "runs", dataset, {"datasets": [str(msls)], "data": data})
+    path = tmp_path / "p.txt"
+    assert main(["challenge", "write", str(result), "--out", str(path)]) == 0
+    near, far = read_predictions(path), "q_far-fffffffffffffffff"
+    assert near[KEYS["q_near"]] == (KEYS["db_0"], KEYS["db_25"], KEYS["db_far"]) == near[far]
+    assert main(["challenge", "score", str(path), "--root", str(msls), "split=val"]) == 0
+    # San Francisco's two queries were answered with Copenhagen's photos.
+    assert "all_recall@1: 0.333" in capsys.readouterr().out
+    several = _result(tmp_path / "several", dataset, {"datasets": ["a", "b"], "data": data})
+    words = ["challenge", "write", str(several), "--out", str(path)]
+    assert main(words) == 1
+    assert "names 2 data sets: give root=" in capsys.readouterr().err
+    assert main([*words, "--root", str(msls)]) == 0
 
 
 def test_all_cities_of_a_split(tmp_path: Path, msls: Path, capsys: pytest.CaptureFixture[str]) -> None:

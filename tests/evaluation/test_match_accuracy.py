@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from fol.data.correspondences import CityGeometry, true_geometry
 from fol.data.synthetic import make_city, read_city
 from fol.errors import ConfigError, DataError
 from fol.evaluation import MatchCount, count_correct, evaluate, judge_matches, read_result
-from fol.evaluation.match_accuracy import MatchJudge, mean_share
-from fol.evaluation.two_stage import _key, _subject
+from fol.evaluation.answers import Task, subject_of
+from fol.evaluation.map_answers import MapAnswers
+from fol.evaluation.match_accuracy import MATCH_RADIUS, MatchJudge, mean_share
+from fol.evaluation.two_stage import _key
 from fol.localizer import Localizer
 from fol.retrieval import PlaceMap
 from fol.types import LocalFeatures
@@ -188,15 +190,21 @@ def test_matches_judged_by_another_geometry_are_not_taken_over(city: Path, tmp_p
     localizer = Localizer(model, PlaceMap.build(tmp_path / "map.fol", model, dataset.database).place_map)
     geometry = true_geometry(dataset)
     assert geometry is not None
-    judge, subject = MatchJudge(localizer, dataset, geometry, {}), _subject(localizer, dataset, 4)
-    usual = _key(localizer, dataset, subject, 4, judge)
-    assert _key(localizer, dataset, subject, 4, judge) == usual
+    judge = MatchJudge(dataset, geometry, MATCH_RADIUS, localizer.method, localizer.options)
+
+    def key(judge: MatchJudge | None) -> Mapping[str, object]:
+        task = Task(dataset, 4, 4, 2, 0, judge)
+        answers = MapAnswers(localizer, task)
+        return _key(answers, task, subject_of(answers, dataset, 4))
+
+    usual = key(judge)
+    assert key(judge) == usual
     description = copy / "city.json"
     description.write_text(description.read_text() + " ")
-    assert _key(localizer, dataset, subject, 4, judge) != usual
-    unjudged = _key(localizer, dataset, subject, 4)
+    assert key(judge) != usual
+    unjudged = key(None)
     description.unlink()
-    assert _key(localizer, dataset, subject, 4) == unjudged
+    assert key(None) == unjudged
 
 
 def test_other_data_have_no_geometry(city: Path, dataset: PlaceDataset, tmp_path: Path) -> None:

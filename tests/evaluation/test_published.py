@@ -6,30 +6,32 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
+from fol.data.catalogue import PROTOCOLS
 from fol.evaluation.published import ALL_PUBLISHED, README, SAGE, published
 from fol.models import CARDS
 
 #: Queries of each data set, from their own papers and lists (not from the table).
 QUERIES = {
-    "pitts30k_test": 6816,
-    "pitts250k_test": 8280,
+    "msls_test@city": 10**6,  # how many the server counted was never said
+    "pitts30k_test@25m": 6816,
+    "pitts250k_test@25m": 8280,
     "msls_val@official": 740,
-    "tokyo247": 315,
-    "sped": 607,
-    "amstertime": 1231,
+    "tokyo247@25m": 315,
+    "sped@pairs": 607,
+    "amstertime@pairs": 1231,
     "nordland@vprbench": 2760,
     "nordland@10f": 27592,
-    "eynsham": 23935,
-    "sf_xl_v1": 1000,
-    "sf_xl_v2": 598,
-    "sf_xl_night": 466,
-    "sf_xl_occlusion": 76,
-    "svox": 14278,
-    "svox_night": 823,
-    "svox_overcast": 872,
-    "svox_rain": 937,
-    "svox_snow": 870,
-    "svox_sun": 854,
+    "eynsham@25m": 23935,
+    "sf_xl_v1@25m": 1000,
+    "sf_xl_v2@25m": 598,
+    "sf_xl_night@25m": 466,
+    "sf_xl_occlusion@25m": 76,
+    "svox@25m": 14278,
+    "svox_night@25m": 823,
+    "svox_overcast@25m": 872,
+    "svox_rain@25m": 937,
+    "svox_snow@25m": 870,
+    "svox_sun@25m": 854,
 }
 
 
@@ -56,7 +58,7 @@ def test_every_row_is_possible() -> None:
         assert row.model in CARDS
         first, fifth, tenth = row.percent.values()
         assert 0 < first <= fifth <= tenth <= 100, row
-        number = QUERIES.get(row.dataset, 10**6)
+        number = QUERIES[row.protocol]
         for value in row.percent.values():
             hits = round(value * number / 100)
             printed = {text for n in (hits - 1, hits, hits + 1) for text in _printed(n, number)}
@@ -71,7 +73,7 @@ def _printed(hits: int, number: int) -> tuple[str, str]:
 
 
 def test_each_row_once_with_both_stages() -> None:
-    keys = [(row.model, row.image_size, row.dataset, row.stage) for row in ALL_PUBLISHED]
+    keys = [(row.model, row.image_size, row.protocol, row.stage) for row in ALL_PUBLISHED]
     assert len(set(keys)) == len(keys)
     sizes = {(m, s): len([k for k in keys if k[:2] == (m, s)]) for m, s, *_ in keys}
     assert sizes == {("fol_vitl14", 504): 40, ("fol_vitl14", 322): 36, ("fol_vitb14", 322): 36}
@@ -85,12 +87,15 @@ def test_sources_and_the_disagreement() -> None:
 
 
 def test_names_of_protocols() -> None:
-    # One protocol that everybody uses: under any name of its rules. Several: only under the right one.
+    assert {row.protocol for row in ALL_PUBLISHED} <= set(PROTOCOLS)
+    # One published protocol: under its name and that of its data set. Several: only under the right one.
     assert published("fol_vitl14", 504, "pitts30k_test@25m") == published("fol_vitl14", 504, "pitts30k_test") != {}
     assert published("fol_vitl14", 504, "msls_val") == published("fol_vitl14", 504, "msls_val@official") != {}
     assert published("fol_vitl14", 504, "msls_val@all") == {}
+    assert published("fol_vitl14", 504, "tokyo247@nms") == {}
     assert published("fol_vitl14", 504, "nordland") == {}
     assert published("fol_vitl14", 504, "nordland@unizar") == {}
+    assert published("fol_vitl14", 504, "utm<=25m") == {}
 
 
 def test_nothing_published() -> None:

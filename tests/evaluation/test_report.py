@@ -38,10 +38,10 @@ CITY = EvaluationResult(
     "count_as_miss",
     True,
     (
-        QueryResult("a", 1, 1, 1, true_matches=MatchCount(10, 4, 1), condition="day"),
-        QueryResult("b", 1, 2, 1, true_matches=MatchCount(5, 2, 2), condition="night"),
-        QueryResult("c", 1, 2, 2, true_matches=MatchCount(0, 0, 0), condition="night"),
-        QueryResult("d", 1, skipped="broken", condition="night"),
+        QueryResult("a", 1, 1, 1, true_matches=MatchCount(10, 4, 1), conditions=("day",)),
+        QueryResult("b", 1, 2, 1, true_matches=MatchCount(5, 2, 2), conditions=("night",)),
+        QueryResult("c", 1, 2, 2, true_matches=MatchCount(0, 0, 0), conditions=("night",)),
+        QueryResult("d", 1, skipped="broken", conditions=("night",)),
     ),
     match_radius=14.0,
 )
@@ -58,7 +58,7 @@ def test_round_trip(tmp_path: Path, result: EvaluationResult) -> None:
 def test_what_the_json_says(tmp_path: Path) -> None:
     write_result(RESULT, tmp_path, {})
     document = json.loads((tmp_path / "results.json").read_bytes())
-    assert document["schema"] == "fol.evaluation/2"
+    assert document["schema"] == "fol.evaluation/3"
     assert document["protocol"] == "utm<=25m"
     assert document["rule"]["without_positives"] == "count_as_miss"
     assert "official" in document["rule"]["meaning"]
@@ -98,7 +98,8 @@ def test_matches_and_conditions(tmp_path: Path) -> None:
 def test_a_share_of_nothing_is_null(tmp_path: Path) -> None:
     write_result(SINGLE, tmp_path, {})
     document = json.loads((tmp_path / "results.json").read_bytes())
-    assert document["recall"] == {"global": {"count_as_miss": {"1": 0.0}, "drop": {"1": None}, "hits": {"1": 0}}}
+    shares = {"count_as_miss": {"1": 0.0}, "drop": {"1": None}, "interval_95": {"1": None}, "hits": {"1": 0}}
+    assert document["recall"] == {"global": shares}
 
 
 def test_the_table(tmp_path: Path) -> None:

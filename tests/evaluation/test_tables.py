@@ -70,9 +70,9 @@ def test_markdown() -> None:
 
 def test_matches_and_conditions_where_there_are_several() -> None:
     queries = (
-        QueryResult("a", 1, 2, 1, true_matches=MatchCount(6, 4, 1), condition="day"),
-        QueryResult("b", 1, 1, 1, true_matches=MatchCount(1, 0, 0), condition="night"),
-        QueryResult("c", 1, 9, 9, condition="night"),
+        QueryResult("a", 1, 2, 1, true_matches=MatchCount(6, 4, 1), conditions=("day",)),
+        QueryResult("b", 1, 1, 1, true_matches=MatchCount(1, 0, 0), conditions=("night",)),
+        QueryResult("c", 1, 9, 9, conditions=("night",)),
     )
     result = EvaluationResult(SUBJECT, (1, 5), "count_as_miss", True, queries, match_radius=14.0)
     text = " ".join(shown(result).split())

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,10 @@ import fol
 from fol.data import PlaceDataset, read_dataset
 from fol.errors import ConfigError, DataError, MapError
 from fol.evaluation import EvaluationResult, evaluate, read_result
+from fol.evaluation.answers import Task, subject_of
 from fol.evaluation.journal import read_rankings
-from fol.evaluation.two_stage import _key, _subject
+from fol.evaluation.map_answers import MapAnswers
+from fol.evaluation.two_stage import _key
 from fol.files import writer_lock
 from fol.localizer import Localizer
 from fol.retrieval import PlaceMap
@@ -175,7 +178,8 @@ def test_what_could_not_be_used_counts_against(undisturbed: EvaluationResult) ->
 def test_the_record(localizer: Localizer, dataset: PlaceDataset, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     out = tmp_path / "new" / "folder"
-    result = run(localizer, dataset, out, config={"verb": "evaluate"}, progress=lambda *now: seen.append(now))
+    watched = nullcontext(lambda *now: seen.append(now))
+    result = run(localizer, dataset, out, config={"verb": "evaluate"}, progress_of=lambda _: watched)
     assert {path.name for path in out.iterdir() if not path.name.startswith(".")} == {
         "results.json",
         "queries.csv",
@@ -263,7 +267,9 @@ def test_a_finished_evaluation_is_not_reused(localizer: Localizer, dataset: Plac
 
 def test_the_journal_knows_what_it_depends_on(localizer: Localizer, dataset: PlaceDataset, tmp_path: Path) -> None:
     def key(localizer: Localizer, dataset: PlaceDataset, candidates: int = 4, depth: int = 20) -> Mapping[str, object]:
-        return _key(localizer, dataset, _subject(localizer, dataset, candidates), depth)
+        task = Task(dataset, depth, candidates, 2, 0, None)
+        answers = MapAnswers(localizer, task)
+        return _key(answers, task, subject_of(answers, dataset, candidates))
 
     usual = key(localizer, dataset)
     assert usual == key(localizer, dataset)

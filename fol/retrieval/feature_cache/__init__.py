@@ -5,8 +5,8 @@ lacks; ``photo_keys`` tells photos apart; ``Demand`` says what an evaluation tak
 """
 
 from fol.retrieval.feature_cache.cache import CachedRows, FeatureCache
-from fol.retrieval.feature_cache.demand import Demand, check_room, free_bytes
+from fol.retrieval.feature_cache.demand import Demand, check_room, free_bytes, gigabytes
 from fol.retrieval.feature_cache.filling import fill
 from fol.retrieval.feature_cache.identity import photo_keys
 
-__all__ = ["CachedRows", "Demand", "FeatureCache", "check_room", "fill", "free_bytes", "photo_keys"]
+__all__ = ["CachedRows", "Demand", "FeatureCache", "check_room", "fill", "free_bytes", "gigabytes", "photo_keys"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -22,6 +23,7 @@ from fol.retrieval.feature_cache.part import (
     LOCAL,
     LOCAL_KEYS,
     LOCAL_TABLE,
+    TIMES,
     PartWriter,
     local_size,
     read_keys,
@@ -78,8 +80,8 @@ class CachedRows:
             for start in range(0, len(own), size):
                 some = own[start : start + size]
                 rows = self.rows[some]
-                first, last = int(rows[0]), int(rows[-1]) + 1
-                yield self.ids[some], store.view(first, last) if last - first == len(rows) else store.read(rows)
+                in_a_row = bool((np.diff(rows) == 1).all())  # a photo that is there twice is not
+                yield self.ids[some], store.view(int(rows[0]), int(rows[-1]) + 1) if in_a_row else store.read(rows)
 
     def read(self, ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Descriptors ``[len(ids), D]`` of ``ids``, all of which must be here."""
@@ -170,6 +172,22 @@ class FeatureCache:
             return batch
         waiting = {number: iter(batch) for number, batch in batches.items()}
         return LocalFeaturesBatch.pack([next(waiting[number]) for number in parts.tolist()])
+
+    def seconds_per_photo(self) -> float | None:
+        """Mean time of extracting a photo; None where it was never measured."""
+        photos, seconds = 0, 0.0
+        for part in self._parts:
+            if (part / TIMES).exists():
+                for line in (part / TIMES).read_text().splitlines():
+                    entry = json.loads(line)
+                    photos, seconds = photos + entry["photos"], seconds + entry["seconds"]
+        return seconds / photos if photos else None
+
+    def bytes_per_image(self) -> dict[str, float]:
+        """What one image takes on the disk: ``descriptors``, ``local`` features; means over the images."""
+        size = sum(store.size for store in self._locals.values())
+        images = sum(store.rows for store in self._locals.values())
+        return {"descriptors": 4.0 * self.descriptor_dim, "local": size / images if images else 0.0}
 
     def size(self) -> int:
         """Bytes on disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -52,10 +53,12 @@ def fill(
     wanted = [places[i] for i in todo.tolist()]
     try:
         with cache.writer() as writer:
+            started = time.perf_counter()
             for batch in extract_places(model, wanted, batch_size=batch_size, workers=workers, short_side=short_side):
                 skipped |= _append(cache, writer, keys[todo], batch, wanted, local)
                 if progress:
                     progress(done + batch.stop, len(places))
+            writer.note_time(len(todo), time.perf_counter() - started)
     except OSError as error:
         raise DataError(
             f"{cache.folder} cannot be written ({error.strerror}): finished photos are kept, "

@@ -7,6 +7,7 @@ last key is cut off by the next writer. Photos that cannot be used are not noted
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from fol.types import LocalFeatures
 BITS: Bits = 16  # float16: what is measured must not depend on which photos a quantiser happened to see first
 DESCRIPTORS, DESCRIPTOR_KEYS = "descriptors.f32", "descriptors.keys"
 LOCAL, LOCAL_TABLE, LOCAL_KEYS = "local.bin", "local.table", "local.keys"
+TIMES = "times.jsonl"
 _KEY = np.dtype("<u8")
 
 
@@ -58,6 +60,11 @@ class PartWriter:
             records, table = self._encoder.encode(features, self._local_size)
             self._write((LOCAL, records), (LOCAL_TABLE, table), (LOCAL_KEYS, keys.astype(_KEY).tobytes()))
             self._local_size += len(records)
+
+    def note_time(self, photos: int, seconds: float) -> None:
+        """How long extracting so many photos took."""
+        with (self.folder / TIMES).open("a") as file:
+            file.write(json.dumps({"photos": photos, "seconds": seconds}) + "\n")
 
     def close(self) -> None:
         """Close the files."""

@@ -31,7 +31,7 @@ def choose(options: IndexOptions, rows: int, dim: int) -> tuple[str, str]:
     """The recipe for ``rows`` descriptors of ``dim`` components, and why."""
     if options.recipe != AUTO:
         return options.recipe, "as asked for"
-    limit = _half_of_memory() if options.max_memory is None else options.max_memory
+    limit = half_of_memory() if options.max_memory is None else options.max_memory
     for name, most in _RULE:
         size = rows * get_recipe(name).bytes_per_vector(dim)
         if size <= min(most, limit):
@@ -42,5 +42,6 @@ def choose(options: IndexOptions, rows: int, dim: int) -> tuple[str, str]:
     return name, f"auto: {rows} x {dim} take {size / 1e9:.3g} GB at least, more than {limit / 1e9:.4g} GB of memory"
 
 
-def _half_of_memory() -> int:
+def half_of_memory() -> int:
+    """Bytes: the limit where none is given."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
