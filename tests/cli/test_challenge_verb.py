@@ -115,6 +115,21 @@ def test_a_benchmark_under_its_protocol(tmp_path: Path, msls: Path, capsys: pyte
     assert main([*words, "--root", str(msls)]) == 0
 
 
+def test_the_score_is_that_of_the_evaluation(tmp_path: Path) -> None:
+    """The same numbers by two ways: the evaluation under the protocol, and its predictions scored from the files."""
+    msls, out, path = write_msls(tmp_path / "MSLS"), tmp_path / "runs", tmp_path / "p.zip"
+    model = ["model=hog", f"data={msls}", "protocol=msls_val@official"]
+    assert main(["evaluate", *model, "--out", str(out)]) == 0
+    assert main(["challenge", "write", str(out), "--out", str(path), "stage=global"]) == 0
+    score = ["challenge", "score", str(path), "--root", str(msls), "split=val"]
+    assert main([*score, "--out", str(tmp_path / "score.json")]) == 0
+    evaluated = json.loads((out / "results.json").read_text())
+    metrics = json.loads((tmp_path / "score.json").read_text())["metrics"]
+    for k in ("1", "5", "10", "20"):
+        assert metrics[f"all_recall@{k}"] == pytest.approx(evaluated["recall"]["global"]["drop"][k])
+        assert metrics[f"all_map@{k}"] == pytest.approx(evaluated["measures"]["global"]["average_precision"][k])
+
+
 def test_all_cities_of_a_split(tmp_path: Path, msls: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "p.txt"
     path.write_text(f"{KEYS['q_near']} x\nsf_q_0-kkkkkkkkkkkkkkkk x\nsf_q_100-llllllllllllll x\n")
