@@ -87,16 +87,18 @@ def query_ranking(
     ranking: Ranking | None,
     best: list[int],
     *,
+    two_stage: bool,
     seconds: Mapping[str, float],
     true_matches: MatchCount | None,
 ) -> QueryRanking:
-    """Both stages' lists of database indices: ``best`` are those that ``ranking`` scored, in its order."""
+    """Both stages' lists of database indices: ``best`` are those that ``ranking`` scored, in its order; where there
+    were no candidates to rank, ``ranking`` is None although there are two stages."""
     ranked = set(best)
     return QueryRanking(
         name=name,
         retrieved=tuple(retrieved),
         similarities=tuple(map(float, similarities)),
-        reranked=None if ranking is None else (*best, *(i for i in retrieved if i not in ranked)),
+        reranked=None if not two_stage else (*best, *(i for i in retrieved if i not in ranked)),
         scores=() if ranking is None else tuple(map(float, ranking.scores.tolist())),
         num_matches=() if ranking is None else tuple(map(int, ranking.num_matches.tolist())),
         seconds=seconds,

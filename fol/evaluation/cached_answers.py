@@ -209,6 +209,7 @@ class CachedAnswers:
             found.similarities,
             ranking,
             [] if ranking is None else ranking.ids.tolist(),
+            two_stage=self.two_stage,
             seconds=seconds,
             true_matches=judged,
         )

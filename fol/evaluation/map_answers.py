@@ -111,6 +111,7 @@ class MapAnswers:
             similarities,
             stage.ranking,
             [] if stage.ranking is None else [index[i] for i in stage.ranking.ids.tolist()],
+            two_stage=self.two_stage,
             seconds={"extract": extract, **stage.seconds},
             true_matches=self._judged(query, features),
         )
