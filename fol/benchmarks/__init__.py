@@ -40,6 +40,7 @@ SUBJECTS: Mapping[str, Subject] = {
     "matching": Subject("matching", "MatchingSize"),
     "store": Subject("store", "StoreSize"),
     "retrieval": Subject("retrieval", "RetrievalSize"),
+    "large_search": Subject("large_search", "LargeSearchSize"),
     "end_to_end": Subject("end_to_end", "EndToEndSize"),
     "losses": Subject("losses", "LossesSize"),
 }

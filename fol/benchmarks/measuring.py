@@ -61,14 +61,15 @@ def peak_memory(work: Callable[[], Result]) -> tuple[Result, int | None]:
     try:
         ctypes.CDLL(None).malloc_trim(0)  # memory that was given back but kept would be used again unseen
         Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to what is resident now
-        before = _resident("VmRSS")
+        before = resident("VmRSS")
     except (OSError, AttributeError):
         return work(), None
     result = work()
-    return result, max(0, _resident("VmHWM") - before)
+    return result, max(0, resident("VmHWM") - before)
 
 
-def _resident(field: str) -> int:
+def resident(field: str) -> int:
+    """A field of ``/proc/self/status`` in bytes (Linux); ``OSError`` where there is none."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024

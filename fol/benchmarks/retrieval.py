@@ -89,7 +89,7 @@ def measure(size: RetrievalSize, peaks: Peaks) -> Report:
     faiss.omp_set_num_threads(torch.get_num_threads())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _check_space(folder, size)
+        check_space(folder, "retrieval", size.images, size.dim, 3)  # descriptors, and codes of all recipes
         data = ClusteredDescriptors(size.images, size.dim)
         store, queries = data.write(folder), data.queries(size.queries)
         built = {name: _build(name, generation, store, folder) for generation, name in enumerate(names, 1)}
@@ -118,12 +118,13 @@ def measure(size: RetrievalSize, peaks: Peaks) -> Report:
     )
 
 
-def _check_space(folder: Path, size: RetrievalSize) -> None:
-    needed = 3 * size.images * size.dim * 4  # descriptors, and codes of all recipes
+def check_space(folder: Path, subject: str, images: int, dim: int, times: int = 1) -> None:
+    """``ConfigError`` when ``times`` the descriptors do not fit."""
+    needed = times * images * dim * 4
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ConfigError(
-            f"retrieval.images={size.images} of {size.dim} components need {needed / 1e9:.1f} GB in {folder}, "
+            f"{subject}.images={images} of {dim} components need {needed / 1e9:.1f} GB in {folder}, "
             f"{free / 1e9:.1f} GB are free: give fewer"
         )
 

@@ -18,6 +18,12 @@ SMALL = {
         f"extraction.{o}" for o in ("model=fol_tiny_untrained", "images=3", "size=126", "batch_size=2", "rounds=1")
     ],
     "matching": ["matching.candidates=5", "matching.tokens=300", "matching.rounds=1"],
+    "large_search": [
+        "large_search.images=2000",
+        "large_search.dim=64",
+        "large_search.queries=20",
+        "large_search.max_ram=400k",
+    ],
     "retrieval": ["retrieval.images=300", "retrieval.dim=64", "retrieval.queries=20", "retrieval.rounds=1"],
     "store": ["store.images=6", "store.candidates=3", "store.rounds=1"],
     "end_to_end": ["end_to_end.images=4", "end_to_end.size=126", "end_to_end.candidates=3", "end_to_end.rounds=1"],
