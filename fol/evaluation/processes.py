@@ -23,10 +23,15 @@ class Processes:
 
     @staticmethod
     def join() -> Processes:
-        """The processes that torchrun started this one with; one alone where it did not."""
+        """The processes that torchrun started this one with; one alone where it did not.
+
+        Call it before a model is loaded: "cuda" is a GPU of its own for each process from then on.
+        """
         count = int(os.environ.get("WORLD_SIZE") or 1)
         if count == 1:
             return Processes()
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK") or 0) % torch.cuda.device_count())
         if not torch.distributed.is_initialized():
             torch.distributed.init_process_group("gloo", timeout=_PATIENCE)
         return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
