@@ -13,7 +13,7 @@ the largest component, and with it the rounding step, small.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -42,11 +42,9 @@ class Quantiser:
     @staticmethod
     def fit(descriptors: Tensor, rotation: Tensor | None = None) -> Quantiser:
         """The quantiser of ``descriptors [L, D]`` (L >= 1): their mean, and the largest scale that clips none."""
-        rows = descriptors.detach().float()
-        mean = rows.mean(dim=0)
-        centred = rows - mean if rotation is None else (rows - mean) @ rotation.T
-        largest = float(centred.abs().amax())
-        return Quantiser(mean, min(MAX_SCALE, MAX_CODE / largest) if largest > 0 else MAX_SCALE, rotation)
+        unscaled = Quantiser(descriptors.detach().float().mean(dim=0), 1.0, rotation)
+        largest = float(unscaled.rotated(descriptors).abs().amax())
+        return replace(unscaled, scale=min(MAX_SCALE, MAX_CODE / largest) if largest > 0 else MAX_SCALE)
 
     @property
     def dim(self) -> int:
@@ -60,11 +58,13 @@ class Quantiser:
 
     def encode(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
         """Codes ``[L, D]`` int8 and bias ``[L]`` float32 (``x . mean``) of descriptors ``[L, D]``."""
-        rows = descriptors.detach().float()
-        centred = rows - self.mean
-        if self.rotation is not None:
-            centred = centred @ self.rotation.T
-        return (centred * self.scale).round_().clamp_(-MAX_CODE, MAX_CODE).to(torch.int8), self.bias(rows)
+        codes = (self.rotated(descriptors) * self.scale).round_().clamp_(-MAX_CODE, MAX_CODE)
+        return codes.to(torch.int8), self.bias(descriptors)
+
+    def rotated(self, descriptors: Tensor, scale: float = 1.0) -> Tensor:
+        """``rotation (scale (x - mean))`` of descriptors ``[L, D]``: float32 ``[L, D]``."""
+        centred = (descriptors.detach().float() - self.mean).mul_(scale)
+        return centred if self.rotation is None else centred @ self.rotation.T
 
     def bias(self, descriptors: Tensor) -> Tensor:
         """``x . mean`` of descriptors ``[L, D]``: float32 ``[L]``."""

@@ -58,12 +58,12 @@ def encode_record(features: LocalFeatures, bits: Bits, quantiser: Quantiser | No
     if bits == 16:
         return _HEAD.pack(len(layout), 0.0, 0.0) + layout, descriptors.numpy().astype("<f2").tobytes()
     assert quantiser is not None
-    codes, bias = quantiser.encode(descriptors)
-    low, step, steps = _in_steps(bias.numpy().astype(np.float64), "<u2" if bits == 8 else "<u1")
+    bias = quantiser.bias(descriptors).numpy().astype(np.float64)
+    low, step, steps = _in_steps(bias, "<u2" if bits == 8 else "<u1")
     head = _HEAD.pack(len(layout), low, step) + layout + steps
     if bits == 8:
-        return head, codes.numpy().tobytes()
-    rows, scales = low_bits.pack(_rotated(descriptors, quantiser), bits)
+        return head, quantiser.encode(descriptors)[0].numpy().tobytes()
+    rows, scales = low_bits.pack(_array(quantiser.rotated(descriptors, quantiser.scale)), bits)
     return head + scales.tobytes(), rows.tobytes()
 
 
@@ -109,12 +109,6 @@ def checked(features: LocalFeatures, max_tokens: int, dim: int) -> LocalFeatures
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32).numpy()
     return array
-
-
-def _rotated(descriptors: Tensor, quantiser: Quantiser) -> NDArray[np.float32]:
-    """Centred and rotated, in units of codes, not rounded."""
-    centred = (descriptors - quantiser.mean) * quantiser.scale
-    return _array(centred if quantiser.rotation is None else centred @ quantiser.rotation.T)
 
 
 def _in_steps(values: NDArray[np.float64], kind: str) -> tuple[float, float, bytes]:
