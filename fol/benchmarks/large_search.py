@@ -62,7 +62,7 @@ def measure(size: LargeSearchSize, peaks: Peaks) -> Report:
         timings = compare(works, size.rounds)
     products = 2 * size.images * size.dim * size.queries
     notes = {
-        name: f"{memory[name] / 1e9:.2f} GB beside mapped files, {products / timing.seconds / 1e9:.0f} GFLOP/s"
+        name: f"{memory[name] / 1e6:.0f} MB beside mapped files, {products / timing.seconds / 1e9:.0f} GFLOP/s"
         for name, timing in timings.items()
     }
     same = float((found == truth).mean())
