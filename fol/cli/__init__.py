@@ -39,6 +39,7 @@ VERBS: Mapping[str, Verb] = {
     "compact": Verb("take the records of removed places out of a map's files", {"map": False}),
     "locate": Verb("find where photos were taken, with a map", {"photos": True}),
     "evaluate": Verb("recall of both stages on data sets", {"datasets": True}),
+    "data": Verb("benchmarks: list them, check their photos, lay them out", {"action": False, "name": False}),
     "challenge": Verb(
         "predictions for the MSLS challenge: write those of an evaluation, or score some",
         {"action": False, "source": False},

@@ -31,6 +31,7 @@ _PATHS = (
     "synthetic_folder",
     "source",
     "root",
+    "from",
 )
 
 

@@ -17,7 +17,8 @@ class Benchmark:
     ``native``: a path below the folder of the download that tells that it is in its published form, with the function
     that reads it; the first that is there is taken. ``counts``: photos of database and queries before any protocol,
     None where no number is known; ``counted`` says whether they were counted in published files or are as printed in
-    papers. ``access``: how one gets the photos.
+    papers. ``access``: how one gets the photos. ``split``: folder below ``images/`` that VPR-datasets-downloader keeps
+    it in.
     """
 
     name: str
@@ -27,3 +28,9 @@ class Benchmark:
     counts: tuple[int, int] | None = None
     counted: bool = False
     access: str = ""
+    split: str = "test"
+
+    @property
+    def layout(self) -> str:
+        """Where ``fol data prepare`` puts it."""
+        return f"images/{self.split}"

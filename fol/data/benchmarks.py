@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fol.data.benchmark import Benchmark
 from fol.data.photo_set import PhotoSet
-from fol.data.protocol import Protocol
+from fol.data.protocol import Protocol, PublishedCounts
 from fol.data.readers.amstertime import read_amstertime
 from fol.data.readers.at_layout import read_at_layout
 from fol.data.readers.eynsham import read_eynsham
@@ -35,14 +35,17 @@ def _pairs(name: str) -> Protocol:
     return Protocol(f"{name}@pairs", "right is the one photo of the same number", positives="listed")
 
 
-def _at(queries: str = "queries", folder: str = "") -> tuple[tuple[str, Callable[[Path], PhotoSet]], ...]:
-    """Readers of a tree of ``@`` names, wherever VPR-datasets-downloader and others put its parts."""
+def _at(
+    queries: str = "queries", *folders: str, split: str = "test"
+) -> tuple[tuple[str, Callable[[Path], PhotoSet]], ...]:
+    """Readers of a tree of ``@`` names, wherever VPR-datasets-downloader and others put it; ``folders`` are further
+    ones to look into."""
 
-    def read(root: Path) -> PhotoSet:
-        return read_at_layout(root / folder, queries=queries)
+    def reader(folder: str) -> Callable[[Path], PhotoSet]:
+        return lambda root: read_at_layout(root / folder, queries=queries)
 
-    places = (f"{folder}/{inside}/{queries}".strip("/").replace("//", "/") for inside in ("", "test", "images/test"))
-    return tuple((place, read) for place in places)
+    places = [f"images/{split}", *(["", "test"] if split == "test" else ()), *folders]
+    return tuple((f"{place}/{queries}".lstrip("/"), reader(place)) for place in places)
 
 
 def _first(root: Path, *names: str) -> Path:
@@ -63,12 +66,13 @@ def _pittsburgh(scale: str, split: str, counts: tuple[int, int], *, counted: boo
             (f"datasets/{mat}", native),
             (mat, native),
             (f"meta_{scale}.json", partial(read_openibl, split=split, scale=scale)),
-            *_at(folder=f"images/{split}"),
+            *_at(split=split),
         ),
         (_within(name),),
         counts,
         counted,
         _BY_MAIL,
+        split,
     )
 
 
@@ -83,8 +87,10 @@ def _tokyo_tm(root: Path, split: str) -> PhotoSet:
     return read_tokyo_tm(_first(root, mat, f"datasets/{mat}"), _first(root, "images", "tokyoTM/images", "tokyoTM", "."))
 
 
-def _msls_protocols(name: str, rules: str) -> tuple[Protocol, ...]:
-    official = Protocol(
+def _msls_protocols(
+    name: str, rules: str, official: PublishedCounts, everything: PublishedCounts | None = None
+) -> tuple[Protocol, ...]:
+    task_all = Protocol(
         f"{name}@{rules}",
         "subtask all, no panoramas, each city for itself, right within 25 m; queries without positives are left out "
         "(mapillary_sls)",
@@ -92,6 +98,7 @@ def _msls_protocols(name: str, rules: str) -> tuple[Protocol, ...]:
         panoramas=False,
         search_within="city",
         without_positives="drop",
+        published=official,
     )
     subtasks = (
         Protocol(
@@ -106,12 +113,13 @@ def _msls_protocols(name: str, rules: str) -> tuple[Protocol, ...]:
         if subtask != "all"
     )
     return (
-        official,
+        task_all,
         Protocol(
             f"{name}@all",
             "all photos but panoramas, all cities together, right within 25 m; all queries count "
             "(VPR-datasets-downloader)",
             panoramas=False,
+            published=everything,
         ),
         *subtasks,
     )
@@ -133,7 +141,7 @@ def _sf_xl(kind: str, queries: int) -> Benchmark:
     return Benchmark(
         f"sf_xl_{kind}",
         f"San Francisco eXtra Large, test {kind} (Berton et al. 2022; database shared by all its sets)",
-        (*_at(f"queries_{kind}"), *_at(f"queries_{kind}", "processed")),
+        _at(f"queries_{kind}", "processed/test"),
         (_within(f"sf_xl_{kind}"),),
         (2_805_840, queries),
         access="on request from the authors of CosPlace (form on the project page), by rsync",
@@ -144,15 +152,22 @@ BENCHMARKS = (
     Benchmark(
         "msls_val",
         "Mapillary Street-Level Sequences, validation: Copenhagen and San Francisco (Warburg et al. 2020)",
-        (("train_val", partial(read_msls, cities=VAL_CITIES)),),
-        _msls_protocols("msls_val", "official"),
+        (("train_val", partial(read_msls, cities=VAL_CITIES)), *_at(split="val")),
+        _msls_protocols(
+            "msls_val",
+            "official",
+            # Of the queries listed 499 are in Copenhagen and 248 in San Francisco; 498 and 242 have a positive.
+            PublishedCounts(18_871, 747, 740),
+            PublishedCounts(18_871, 11_084, exact=False),  # as users of VPR-datasets-downloader count it
+        ),
         access=_MAPILLARY,
+        split="val",
     ),
     Benchmark(
         "msls_test",
         "Mapillary Street-Level Sequences, test, the former challenge: six cities; ground truth public since 2026",
         (("test", partial(read_msls, cities=TEST_CITIES, split="test")),),
-        _msls_protocols("msls_test", "city"),
+        _msls_protocols("msls_test", "city", PublishedCounts(36_565, 1135)),  # as in the lists of salad
         access=_MAPILLARY,
     ),
     _pittsburgh("30k", "test", (10_000, 6816), counted=True),
@@ -195,6 +210,7 @@ BENCHMARKS = (
         ),
         (_within("tokyo_tm_val"),),
         access=_BY_MAIL,
+        split="val",
     ),
     _sf_xl("v1", 1000),
     _sf_xl("v2", 598),
@@ -218,7 +234,7 @@ BENCHMARKS = (
     Benchmark(
         "nordland_vprbench",
         "Nordland, winter database, every tenth summer frame as query (form of VPR-Bench and gsv-cities)",
-        (("ref", partial(read_nordland, form="vpr_bench")),),
+        (("ref", partial(read_nordland, form="vpr_bench", listed=False)),),
         (
             Protocol(
                 "nordland@vprbench", "right within 1 frame of ten times the query's number", positives="frames", reach=1

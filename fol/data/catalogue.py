@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fol.data.benchmark import Benchmark
 from fol.data.benchmarks import BENCHMARKS
-from fol.data.dataset import PlaceDataset, find_layout, read_dataset
+from fol.data.dataset import PlaceDataset
 from fol.data.images import printable
 from fol.data.photo_set import PhotoSet
+from fol.data.prepared_benchmark import read_prepared
 from fol.data.protocol import Protocol, apply_protocol
 from fol.errors import ConfigError, DataError
 
@@ -43,33 +44,21 @@ def read_photos(benchmark: Benchmark, root: Path) -> PhotoSet:
 
     Raises ``DataError`` naming what was looked for when ``root`` is neither.
     """
-    prepared = _prepared(root)
+    prepared = read_prepared(benchmark, root)
     if prepared is not None:
         return prepared
     for marker, read in benchmark.native:
         if (root / marker).exists():
             return read(root)
     looked_for = ", ".join(marker for marker, _ in benchmark.native)
-    raise DataError(f"{printable(root)}: is no download of {benchmark.name}: none of {looked_for} is there")
+    what = f"is no download of {benchmark.name}: none of {looked_for} is there" if root.is_dir() else "no such folder"
+    raise DataError(f"{printable(root)}: {what}")
 
 
 def read_protocol(name: str, root: Path, *, radii: Sequence[float] = ()) -> PlaceDataset:
     """The data set in ``root`` under the protocol ``name``. Raises ``ConfigError`` and ``DataError``, naming both."""
     benchmark, protocol = find_protocol(name)
     return apply_protocol(read_photos(benchmark, root), protocol, name=benchmark.name, radii=radii)
-
-
-def _prepared(root: Path) -> PhotoSet | None:
-    """What ``fol data prepare`` made: the common layout with all labels in CSV files beside the folders."""
-    try:
-        base, database = find_layout(root)
-    except DataError:
-        return None
-    if not (base / f"{database.name}.csv").is_file() or not (base / "queries.csv").is_file():
-        return None
-    dataset = read_dataset(root)
-    listed = dataset.positives if dataset.protocol == "ground_truth.csv" else None
-    return PhotoSet(root, dataset.database, dataset.queries, listed)
 
 
 def _unknown(name: str, known: list[str]) -> ConfigError:

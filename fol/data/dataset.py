@@ -119,7 +119,7 @@ def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0, radii:
         if not 0 <= metres < float("inf"):
             raise ConfigError(f"radius={metres}: it must be a number of metres, 0 or more")
     root = Path(folder)
-    base, database_folder = find_layout(root)
+    base, database_folder = _find_layout(root)
     query_folder = base / _QUERIES
     database, queries = read_places(database_folder), read_places(query_folder)
     ignored: tuple[NDArray[np.int64], ...] = tuple(np.empty(0, np.int64) for _ in queries)
@@ -148,7 +148,7 @@ def read_dataset(folder: str | os.PathLike[str], *, radius: float = 25.0, radii:
     )
 
 
-def find_layout(root: Path) -> tuple[Path, Path]:
+def _find_layout(root: Path) -> tuple[Path, Path]:
     """(folder of the queries and the CSV files, folder of the database)."""
     shown = printable(root)
     if not root.is_dir():

@@ -125,8 +125,10 @@ def _made_up(photo_set: PhotoSet, frame_spacing: float) -> tuple[list[float | No
     if any(place.position is not None for place in places):
         return nothing
     if all(place.metadata.get("frame", "").isdecimal() for place in places):
-        first, second = ([int(place.metadata["frame"]) * frame_spacing for place in side] for side in sides)
-        return list(first), list(second)
+        frames = [[int(place.metadata["frame"]) for place in side] for side in sides]
+        if any(len(set(numbers)) < len(numbers) for numbers in frames):  # of several traverses
+            return nothing
+        return [number * frame_spacing for number in frames[0]], [number * frame_spacing for number in frames[1]]
     listed = photo_set.listed
     if listed is None or not all(len(row) == 1 for row in listed):
         return nothing

@@ -25,6 +25,24 @@ PositivesRule = Literal["radius", "frames", "listed"]
 
 
 @dataclass(frozen=True)
+class PublishedCounts:
+    """How many photos take part in a protocol, and how many queries have a positive (None where nobody says).
+
+    ``exact``: counted in published files. Otherwise as printed in papers, where they round or do not say how they
+    counted; another number is then no fault.
+    """
+
+    database: int
+    queries: int
+    with_positives: int | None = None
+    exact: bool = True
+
+    def fit(self, database: int, queries: int, with_positives: int) -> bool:
+        """Whether these are the numbers found."""
+        return (self.database, self.queries) == (database, queries) and self.with_positives in (None, with_positives)
+
+
+@dataclass(frozen=True)
 class Protocol:
     """Rules under which a data set of the catalogue is measured; ``name`` is ``<data set>@<rules>``.
 
@@ -33,6 +51,7 @@ class Protocol:
     whose value a database photo must share with the query to be searched at all; ``one_per`` the key of which only
     the best-ranked database photo of each value counts (suppression of the other views of one panorama).
     ``query_short_side`` resizes queries, not the database, to that many pixels before the model's own transform.
+    ``published``: its counts, where they differ from those of the data set.
     """
 
     name: str
@@ -45,6 +64,7 @@ class Protocol:
     one_per: str | None = None
     query_short_side: int | None = None
     without_positives: WithoutPositives = "count_as_miss"
+    published: PublishedCounts | None = None
 
     def __post_init__(self) -> None:
         if self.positives not in get_args(PositivesRule) or self.without_positives not in get_args(WithoutPositives):
@@ -66,9 +86,9 @@ def apply_protocol(
     Raises ``DataError`` naming what the photos lack that the protocol needs, ``ConfigError`` for radii without
     coordinates to measure them in.
     """
-    database, kept = _taking_part(photos.database, protocol)
-    queries, asked = _taking_part(photos.queries, protocol)
     shown = printable(photos.root)
+    database, kept = _taking_part(photos.database, protocol, shown)
+    queries, asked = _taking_part(photos.queries, protocol, shown)
     for side, places in (("database", database), ("query", queries)):
         if not places:
             raise DataError(f"{shown}: no {side} photo takes part in {protocol.name}")
@@ -95,8 +115,12 @@ def apply_protocol(
     )
 
 
-def _taking_part(places: Sequence[Place], protocol: Protocol) -> tuple[tuple[Place, ...], NDArray[np.int64]]:
+def _taking_part(
+    places: Sequence[Place], protocol: Protocol, shown: str
+) -> tuple[tuple[Place, ...], NDArray[np.int64]]:
     """The photos that a protocol leaves in, and their indices."""
+    if protocol.subtask is not None and not any("subtasks" in place.metadata for place in places):
+        raise DataError(f"{shown}: its files tell no subtasks, which {protocol.name} needs: give the benchmark's own")
     indices = [
         i
         for i, place in enumerate(places)

@@ -27,6 +27,7 @@ CONF = config_folder()
 NEEDED = {
     "index": ["photos=x", "out=y"],
     "compact": ["map=x"],
+    "data": ["action=list"],
     "challenge": ["action=score", "source=x"],
     "locate": ["photos=[x]", "map=y"],
     "evaluate": ["data.root=x"],

@@ -42,18 +42,19 @@ def read_nordland(
     database: Season = "summer",
     queries: Season = "winter",
     ground_truth: Path | None = None,
+    listed: bool = True,
 ) -> PhotoSet:
     """All photos of one form (None: whichever is there), with the metadata ``frame`` that both sides count alike.
 
     The seasons choose folders of the form ``unizar`` alone: its authors compare any two, and SelaVPR does not say
-    which it took. ``ground_truth`` is that of ``vpr_bench``, where it is not in the folder; without it, and for the
-    other forms, there is no list of positives but the frames.
+    which it took. ``ground_truth`` is that of ``vpr_bench``, where it is not in the folder; without it, for the other
+    forms, and with ``listed`` False, which looks at no such file, there is no list of positives but the frames.
 
     Raises ``DataError`` for folders that are missing, photos without a frame number or with one twice, and gaps.
     """
     form = _form(root) if form is None else form
     if form == "vpr_bench":
-        return read_vpr_bench(root, ground_truth=ground_truth, frames_per_query=_FRAMES_PER_QUERY)
+        return read_vpr_bench(root, ground_truth=ground_truth, frames_per_query=_FRAMES_PER_QUERY, listed=listed)
     if form == "unizar":
         return PhotoSet(root, _season(root, database), _season(root, queries))
     if form not in get_args(NordlandForm):

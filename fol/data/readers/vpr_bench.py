@@ -29,7 +29,12 @@ _TRUTH = ("ground_truth_new", "ground_truth")
 
 
 def read_vpr_bench(
-    root: Path, *, ground_truth: Path | None = None, same_number: bool = False, frames_per_query: int | None = None
+    root: Path,
+    *,
+    ground_truth: Path | None = None,
+    same_number: bool = False,
+    frames_per_query: int | None = None,
+    listed: bool = True,
 ) -> PhotoSet:
     """All photos of a VPR-Bench folder, named relative to ``ref/`` and ``query/``, in the order of their numbers.
 
@@ -37,7 +42,7 @@ def read_vpr_bench(
     folder, converted or numeric. ``same_number`` looks at no file: right is the reference photo of the query's number,
     as in SPED and ESSEX3IN1 (VPR-datasets-downloader: download_sped.py). With ``frames_per_query`` the metadata
     ``frame`` counts reference photos from 0, query i shows frame ``i * frames_per_query``, and ground truth may be
-    missing.
+    missing; with ``listed`` False it is not looked for.
 
     Raises ``DataError`` for a folder that is missing, photos that are not numbered through, a query without partner,
     and ground truth that is missing, still a pickle, of another length than the queries or out of range.
@@ -57,13 +62,13 @@ def read_vpr_bench(
     queries = _places(root / _QUERIES, asked, frames_per_query)
     if same_number:
         return PhotoSet(root, database, queries, _partners(root, references, asked))
-    truth = _find(root, ground_truth)
+    truth = _find(root, ground_truth) if listed else None
     if truth is None:
         if frames_per_query is None:
             raise DataError(f"{printable(root)}: has no {_TRUTH[0]}.npy: put the ground truth there")
         return PhotoSet(root, database, queries)
-    listed = read_positives(truth, len(queries), len(database), pairs=truth.stem in _TRUTH)
-    return PhotoSet(root, database, queries, listed)
+    positives = read_positives(truth, len(queries), len(database), pairs=truth.stem in _TRUTH)
+    return PhotoSet(root, database, queries, positives)
 
 
 def _places(folder: Path, photos: Mapping[int, Path], frames: int | None) -> tuple[Place, ...]:

@@ -1,0 +1,7 @@
+"""The same as ``fol data``."""
+
+import sys
+
+from fol.cli import main
+
+sys.exit(main(["data", *sys.argv[1:]]))
