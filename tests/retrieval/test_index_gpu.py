@@ -7,6 +7,7 @@ import pytest
 import torch
 from descriptor_sets import brute_force, clustered, near, store
 
+from fol.retrieval.index.building import measure_recall
 from fol.retrieval.index.gpu import GpuFlatIndex
 
 VECTORS = clustered(500, 40)
@@ -30,6 +31,7 @@ def test_the_same_code_on_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("fol.retrieval.index.gpu._LOADED_BYTES", 4 * 40 * 64)  # eight blocks
     check(index)
     assert index._rows is not None
+    assert measure_recall(index, index.descriptors) is not None, "candidates are found in half precision"
 
 
 def test_without_a_device_the_cpu_answers_the_same(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from fol.retrieval.descriptor_store import DescriptorStore
-from fol.retrieval.index.base import BuiltIndex, DescriptorIndex, Rows, Similarities, merge, nothing
+from fol.retrieval.index.base import BuiltIndex, Rows, Similarities, merge, nothing
 from fol.retrieval.index.flat import FlatIndex
 
 _LOADED_BYTES = 64 << 20
@@ -20,7 +20,7 @@ _SCORES_BYTES = 256 << 20
 _FACTOR, _FEWEST_CANDIDATES = 4, 64
 
 
-class GpuFlatIndex(DescriptorIndex):
+class GpuFlatIndex(FlatIndex):
     """Products in half precision on the device give four times as many candidates, which the float32 rows rank.
 
     By torch, which every installation with a CUDA device has, unlike FAISS for GPUs. The descriptors go to the
@@ -31,7 +31,8 @@ class GpuFlatIndex(DescriptorIndex):
     recipe = "gpu_flat"
 
     def __init__(self, descriptors: DescriptorStore, device: torch.device | None) -> None:
-        self.descriptors, self.device = descriptors, device
+        super().__init__(descriptors)
+        self.device = device
         self._rows: torch.Tensor | None = None
         self._loading = threading.Lock()
 
@@ -39,13 +40,6 @@ class GpuFlatIndex(DescriptorIndex):
     def bytes_per_vector(cls, dim: int) -> int:
         """Two bytes a component, of the device."""
         return 2 * dim
-
-    @classmethod
-    def build(
-        cls, descriptors: DescriptorStore, folder: Path, generation: int, previous: BuiltIndex | None
-    ) -> BuiltIndex:
-        """Nothing to write: the descriptors are the index."""
-        return BuiltIndex()
 
     @classmethod
     def open(cls, descriptors: DescriptorStore, folder: Path, built: BuiltIndex) -> Self:
@@ -61,7 +55,7 @@ class GpuFlatIndex(DescriptorIndex):
         wanted = max(_FACTOR * k, _FEWEST_CANDIDATES)
         stored = self._on_device() if 0 < k <= wanted < left and len(queries) else None
         if stored is None:
-            return FlatIndex(self.descriptors).search(queries, k, excluded)
+            return super().search(queries, k, excluded)
         rows = self._candidates(stored, queries, wanted, excluded)
         return merge([(self.descriptors.products(queries, rows), rows)], k)
 

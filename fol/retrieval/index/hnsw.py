@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from fol.retrieval.descriptor_store import DescriptorStore
 from fol.retrieval.index.base import Rows, Similarities
-from fol.retrieval.index.projection import Projection, principal_axes
-from fol.retrieval.index.refined import SEED, Part, RefinedIndex, training_sample
+from fol.retrieval.index.projection import Projection
+from fol.retrieval.index.refined import Part, RefinedIndex, trained_axes
 
 _DIM = 512
 _NEIGHBOURS = 32
 _BUILD_BREADTH, _SEARCH_BREADTH = 80, 256
-_PCA_SAMPLE = 8192
 
 
 class HnswIndex(RefinedIndex):
@@ -34,8 +33,7 @@ class HnswIndex(RefinedIndex):
     @classmethod
     def _train(cls, descriptors: DescriptorStore) -> tuple[Projection, Any, dict[str, Any]]:
         dim = min(descriptors.dim, _DIM)
-        sample = training_sample(descriptors, _PCA_SAMPLE)
-        axes = principal_axes(sample, dim, SEED)
+        axes, sample = trained_axes(descriptors, dim)
         codes = faiss.IndexHNSWSQ(dim, faiss.ScalarQuantizer.QT_8bit, _NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
         codes.hnsw.efConstruction = _BUILD_BREADTH
         codes.train(axes(sample))

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from fol.retrieval.descriptor_store import DescriptorStore
 from fol.retrieval.index.base import Rows, Similarities, merge, search_threads
-from fol.retrieval.index.projection import Projection, principal_axes
+from fol.retrieval.index.projection import Projection
 from fol.retrieval.index.rabitq import check_fast_scan, reduced_dim
-from fol.retrieval.index.refined import SEED, Part, RefinedIndex, training_sample
+from fol.retrieval.index.refined import SEED, Part, RefinedIndex, trained_axes
 
 _ROW_NUMBER = 8  # bytes
-_PCA_SAMPLE = 8192
 _POINTS_PER_LIST = 64
 _LISTS_PER_TASK = 8
 _ITERATIONS = 10
@@ -36,7 +35,7 @@ class IvfIndex(RefinedIndex):
     @classmethod
     def _train(cls, descriptors: DescriptorStore) -> tuple[Projection, Any, dict[str, Any]]:
         dim, rows = reduced_dim(descriptors.dim), len(descriptors)
-        axes = principal_axes(training_sample(descriptors, _PCA_SAMPLE), dim, SEED)
+        axes, _ = trained_axes(descriptors, dim)
         count = 1 << int(min(rows, 2 * rows**0.5)).bit_length() - 1
         # Read and projected block by block: the sample that many lists need would not fit as it is.
         chosen = np.random.default_rng(SEED).choice(rows, min(rows, _POINTS_PER_LIST * count), replace=False)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fol.errors import ConfigError
 from fol.retrieval.descriptor_store import DescriptorStore
 from fol.retrieval.index.base import Rows, Similarities, without
-from fol.retrieval.index.projection import Projection, principal_axes, random_rotation
-from fol.retrieval.index.refined import SEED, Part, RefinedIndex, training_sample
+from fol.retrieval.index.projection import Projection, random_rotation
+from fol.retrieval.index.refined import SEED, Part, RefinedIndex, trained_axes, training_sample
 
 #: FAISS's fast scan adds up look-ups in 16 bits, which overflow above: it then answers wrongly without an error
 #: (measured with 1.15.1 on 8448 dimensions: recall@1 of 0.014 instead of 0.850).
@@ -20,7 +20,6 @@ FAST_SCAN_MAX_DIM = 1024
 _FACTORS = 8  # bytes that each vector's two factors take
 #: Bits of a query's components. Four instead of eight: a third less time, and the candidates hold the same rows.
 _QUERY_BITS = 4
-_PCA_SAMPLE = 8192
 
 
 def check_fast_scan(dim: int) -> None:
@@ -70,8 +69,7 @@ class PcaRabitqIndex(RefinedIndex):
 
     @classmethod
     def _train(cls, descriptors: DescriptorStore) -> tuple[Projection, Any, dict[str, Any]]:
-        sample = training_sample(descriptors, _PCA_SAMPLE)
-        axes = principal_axes(sample, reduced_dim(descriptors.dim), SEED)
+        axes, sample = trained_axes(descriptors, reduced_dim(descriptors.dim))
         codes = _fast_scan(reduced_dim(descriptors.dim))
         codes.train(axes(sample))
         return axes, codes, {"bits": 1, "dim": codes.d}

@@ -25,10 +25,11 @@ from fol.retrieval.index.base import (
     search_threads,
 )
 from fol.retrieval.index.flat import FlatIndex
-from fol.retrieval.index.projection import Projection
+from fol.retrieval.index.projection import Projection, principal_axes
 
 SEED = 0
 _SAMPLE_BYTES = 256 << 20
+_AXES_SAMPLE = 8192
 _BLOCK_BYTES = 64 << 20
 _PART_BYTES = 16 << 20
 _FEWEST_CANDIDATES = 64
@@ -175,6 +176,12 @@ def training_sample(descriptors: DescriptorStore, at_most: int | None = None) ->
     count = min(len(descriptors), at_most or len(descriptors), max(256, _SAMPLE_BYTES // (4 * descriptors.dim)))
     rows = np.random.default_rng(SEED).choice(len(descriptors), count, replace=False)
     return descriptors.read(np.sort(rows))
+
+
+def trained_axes(descriptors: DescriptorStore, dim: int) -> tuple[Projection, NDArray[np.float32]]:
+    """The ``dim`` leading principal axes, and the sample of descriptors that they are those of."""
+    sample = training_sample(descriptors, _AXES_SAMPLE)
+    return principal_axes(sample, dim, SEED), sample
 
 
 def _rows_per_part(code_bytes: int) -> int:
