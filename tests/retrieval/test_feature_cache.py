@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -216,3 +217,16 @@ def test_room_decides_what_is_kept(tmp_path: Path, model: Extractor) -> None:
         check_room(cache, demand, 4999)
     with pytest.raises(ConfigError, match="are free: give cache="):
         check_room(cache, Demand(10**18, 0, 0), None)
+
+
+def test_sf_xl_fits_on_500_gb(tmp_path: Path) -> None:
+    """All four test sets of SF-XL with FoL ViT-L at 504 px: 8448-d descriptors, at most 3600 local features of 128."""
+    large = SimpleNamespace(fingerprint="f" * 64, descriptor_dim=8448, local_dim=128, max_tokens=3600)
+    cache = FeatureCache(tmp_path / "cache", large)  # type: ignore[arg-type]
+    database, queries = 2_805_840, 1000 + 598 + 466 + 76
+    photos = database + queries
+    demand = Demand.of(cache, descriptors=photos, local=photos, database=database, queries=queries, candidates=100)
+    assert round(demand.descriptors / 1e9, 1) == 94.9
+    assert round(demand.all_local / 1e12, 1) == 2.6  # what nobody needs
+    assert round(demand.candidates_local / 1e9) == 201
+    assert demand.descriptors + demand.candidates_local < 500e9
