@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from fol.benchmarks.measuring import Timing
-from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
+from fol.visualization.page import FAINT, INK, Page, check_png, dress, fits, save_png
 from fol.visualization.recall import COLOURS
 
 
@@ -64,11 +62,6 @@ def rows_of(
 def draw_reports(path: Path | str, reports: Sequence[Report]) -> None:
     """Write bars of "times as fast as the published formulation" of every subject as PNG, atomically."""
     check_png(Path(path))
-    save_png(reports_figure(reports), Path(path))
-
-
-def reports_figure(reports: Sequence[Report]) -> Figure:
-    """The figure that ``draw_reports`` writes."""
     rows = [(report, row) for report in reports for row in report.rows[1:]]
     if not rows:
         raise ValueError("no formulation to draw beside a baseline")
@@ -85,8 +78,6 @@ def reports_figure(reports: Sequence[Report]) -> Figure:
     axes.set_xlim(right=max(row.timing.ratio for _, row in rows) * 2)
     axes.set_yticks(range(len(rows)), [fits(f"{r.subject}: {row.name}", 44) for r, row in rows])
     axes.invert_yaxis()
-    axes.set_xlabel("times as fast as the published formulation", fontsize=8.5, family=SANS, color=FAINT)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    dress(axes, xlabel="times as fast as the published formulation")
     axes.tick_params(length=0, labelsize=7.5, labelcolor=INK)
-    return page.figure
+    save_png(page.figure, Path(path))

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
+from fol.visualization.page import INK, Page, check_png, dress, fits, legend, save_png
 from fol.visualization.recall import COLOURS
 
 
@@ -20,25 +20,13 @@ def draw_curves(
     ylabel: str,
     logarithmic: bool = False,
     title: str = "",
-) -> None:
-    """Write a chart of named curves, each a sequence of (x, y), as PNG, atomically.
+) -> Figure:
+    """Write a chart of named curves, each a sequence of (x, y), as PNG, atomically; gives the figure too.
 
     ``logarithmic`` spaces x by ratios; the marks on its axis are the curves' own values. Raises ``ConfigError`` for a
     name without ``.png``, ``DataError`` when the file cannot be written, ``ValueError`` when there is nothing to draw.
     """
     check_png(Path(path))
-    save_png(curves_figure(curves, xlabel=xlabel, ylabel=ylabel, logarithmic=logarithmic, title=title), Path(path))
-
-
-def curves_figure(
-    curves: Mapping[str, Sequence[tuple[float, float]]],
-    *,
-    xlabel: str,
-    ylabel: str,
-    logarithmic: bool = False,
-    title: str = "",
-) -> Figure:
-    """The figure that ``draw_curves`` writes."""
     if not any(curves.values()):
         raise ValueError("no curve to draw")
     page = Page(6.4, 3.4)
@@ -54,16 +42,10 @@ def curves_figure(
         axes.set_xticks([], minor=True)
     axes.set_ylim(0, 1.08 * max(y for points in curves.values() for _, y in points))
     axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.set_xlabel(xlabel, fontsize=8.5, family=SANS, color=FAINT)
-    axes.set_ylabel(ylabel, fontsize=8.5, family=SANS, color=FAINT)
-    axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    dress(axes, xlabel=xlabel, ylabel=ylabel)
     axes.tick_params(length=0, labelsize=8, labelcolor=INK)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, prop={"family": SANS, "size": 8.5}
-    )
+    legend(axes)
     if title:
         page.text(0.2, 0.12, fits(title, 60), size=10, bold=True)
+    save_png(page.figure, Path(path))
     return page.figure

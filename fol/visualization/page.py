@@ -6,6 +6,7 @@ so pictures look the same on every machine and may be drawn in any thread.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from io import BytesIO
 from math import ceil
@@ -70,6 +71,23 @@ class Page:
             parse_math=False,
             linespacing=1.15,
         )
+
+
+def dress(axes: Axes, *, xlabel: str = "", ylabel: str = "", hidden: Sequence[str] = ("top", "right", "left")) -> None:
+    """Axis labels, ``hidden`` spines, and a faint grid behind the drawing where there is a ``ylabel``."""
+    axes.set_xlabel(xlabel, fontsize=8.5, family=SANS, color=FAINT)
+    axes.set_ylabel(ylabel, fontsize=8.5, family=SANS, color=FAINT)
+    if ylabel:
+        axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
+        axes.set_axisbelow(True)
+    for side in hidden:
+        axes.spines[side].set_visible(False)
+
+
+def legend(axes: Axes, *, columns: int = 4, size: float = 8.5) -> None:
+    """What was drawn, by its labels, above the axes."""
+    prop = {"family": SANS, "size": size}
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, frameon=False, prop=prop)
 
 
 def photo_box(size: tuple[int, int], width: float, height: float) -> tuple[float, float]:

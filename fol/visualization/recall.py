@@ -8,7 +8,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
+from fol.visualization.page import FAINT, INK, SANS, Page, check_png, dress, fits, legend, save_png
 
 COLOURS = ("#8da2b8", "#c2570c", "#1d6f42", "#6b4fa0")
 NAMES = {"global": "retrieval", "reranked": "after re-ranking"}
@@ -47,15 +47,9 @@ def recall_figure(recalls: Mapping[str, Mapping[int, float]], *, title: str = ""
     axes.set_xticks(range(len(values)), [f"R@{k}" for k in values], fontsize=8.5, family=SANS, color=INK)
     ticks = range(0, 101, 20)
     axes.set_yticks(ticks, [f"{t}" for t in ticks], fontsize=8, family=SANS, color=FAINT)
-    axes.set_ylabel("recall, %", fontsize=8.5, family=SANS, color=FAINT)
-    axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    dress(axes, ylabel="recall, %")
     axes.tick_params(length=0)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=4, frameon=False, prop={"family": SANS, "size": 8.5}
-    )
+    legend(axes)
     if title:
         page.text(0.2, 0.12, fits(title, int(width / 0.105)), size=10, bold=True)
     return page.figure

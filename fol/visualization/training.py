@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fol.visualization.page import FAINT, INK, SANS, Page, check_png, fits, save_png
+from fol.visualization.page import FAINT, INK, Page, check_png, dress, fits, legend, save_png
 from fol.visualization.recall import COLOURS, NAMES
 
 #: Points that the losses are averaged over, at each side.
@@ -44,9 +44,8 @@ def training_figure(rows: Sequence[Mapping[str, str]], *, title: str = "") -> Fi
         recalls.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=1.4, label=NAMES[stage])
     recalls.set_ylim(bottom=0)
     recalls.set_xlim(losses.get_xlim())
-    _dress(losses, "loss")
-    _dress(recalls, "validation R@1, %")
-    recalls.set_xlabel("batches", fontsize=8.5, family=SANS, color=FAINT)
+    _finish(losses, "loss")
+    _finish(recalls, "validation R@1, %", "batches")
     if title:
         page.text(0.2, 0.12, fits(title, 68), size=10, bold=True)
     return page.figure
@@ -67,16 +66,10 @@ def _colour(number: int) -> str:
     return palette[number % len(palette)]
 
 
-def _dress(axes: Axes, label: str) -> None:
+def _finish(axes: Axes, ylabel: str, xlabel: str = "") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     if axes.get_yscale() == "linear":
         axes.yaxis.set_major_locator(MaxNLocator(6))
-    axes.set_ylabel(label, fontsize=8.5, family=SANS, color=FAINT)
-    axes.yaxis.grid(True, color="#e3e7eb", linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    dress(axes, xlabel=xlabel, ylabel=ylabel, hidden=("top", "right"))
     axes.tick_params(labelsize=8, labelcolor=FAINT, length=2)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=6, frameon=False, prop={"family": SANS, "size": 7.5}
-    )
+    legend(axes, columns=6, size=7.5)

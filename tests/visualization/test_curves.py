@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 from fol.visualization import draw_curves
-from fol.visualization.curves import curves_figure
 
 
-def test_points_and_marks_are_the_curves_own():
+def test_points_and_marks_are_the_curves_own(tmp_path):
     curves = {"R@1": [(100.0, 50.0), (400.0, 60.0)], "matches right": [(100.0, 20.0), (400.0, 30.0)]}
-    (axes,) = curves_figure(curves, xlabel="tokens", ylabel="%", logarithmic=True).axes
+    figure = draw_curves(tmp_path / "curve.png", curves, xlabel="tokens", ylabel="%", logarithmic=True)
+    (axes,) = figure.axes
     assert [line.get_xydata().tolist() for line in axes.lines] == [[list(p) for p in c] for c in curves.values()]
     assert [t.get_text() for t in axes.get_xticklabels()] == ["100", "400"]
     assert [t.get_text() for t in axes.get_legend().get_texts()] == list(curves)
