@@ -141,7 +141,7 @@ class RunKeeper(lightning.Callback):
 
 def save_weights(module: PlaceTraining, path: Path, config: Mapping[str, Any]) -> None:
     """The network as a weight file that ``load_model`` opens, with the configuration of its training inside."""
-    names = ", ".join(config.get("trained_on", ())) or module.places.name
+    names = ", ".join(config.get("trained_on", ())) or module.trained_on
     card = replace(
         module.card,
         summary=f"trained by fol train, from {module.card.name}",

@@ -9,13 +9,13 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from fol.data.training import BatchAugmentation, TrainingPlaces, never_negative
-from fol.errors import ConfigError
-from fol.losses import FoLLoss, FoLLossOptions, LossTerms
+from fol.data.training import BatchAugmentation
+from fol.losses import LossTerms
 from fol.models import PlaceModel
 from fol.models.fol import FoL
 from fol.training.batches import TrainingBatch
-from fol.training.distributed import gather_batch, rank
+from fol.training.distributed import rank
+from fol.training.objectives import Objective
 from fol.training.options import TrainingOptions
 from fol.training.schedule import build_optimizer, learning_rate_factor
 
@@ -25,7 +25,7 @@ _BATCH_STRIDE, _RANK_STRIDE = 1_000_003, 7_919
 
 
 class PlaceTraining(lightning.LightningModule):
-    """Trains the network of a ``PlaceModel`` with the FoL losses.
+    """Trains the network of a ``PlaceModel`` towards an objective.
 
     Everything random in a step (dropout, augmentation, partners in a loss) is seeded from the run's seed and the number
     of the batch, so a resumed run draws what the uninterrupted one draws. Lightning saves ``network`` only.
@@ -34,26 +34,26 @@ class PlaceTraining(lightning.LightningModule):
     def __init__(
         self,
         model: PlaceModel,
-        losses: FoLLossOptions,
+        objective: Objective,
         augmentation: BatchAugmentation,
-        places: TrainingPlaces,
         options: TrainingOptions,
         optimizer_steps: int,
+        trained_on: str = "",
     ) -> None:
         super().__init__()
-        if not isinstance(model.network, FoL):
-            raise ConfigError(f"{model.name} has no local features: the FoL losses need a two-stage model")
+        objective.check(model.network, model.name)
         self.network = model.network
         self.card = model.card
         for parameter in self.network.backbone.frozen_parameters():
             parameter.requires_grad_(False)
-        # Halves the time of its transposed convolutions in bfloat16 on a CPU, and suits tensor cores.
-        self.network.local_head.to(memory_format=torch.channels_last)
-        self.losses = FoLLoss(losses)
+        if isinstance(self.network, FoL):
+            # Halves the time of its transposed convolutions in bfloat16 on a CPU, and suits tensor cores.
+            self.network.local_head.to(memory_format=torch.channels_last)
+        self.objective = objective
         self.augmentation = augmentation
-        self.places = places
         self.options = options
         self.optimizer_steps = optimizer_steps
+        self.trained_on = trained_on
         self.last: LossTerms | None = None
         self.last_spread: Tensor = torch.ones(())
         self._scale = 1.0
@@ -74,21 +74,11 @@ class PlaceTraining(lightning.LightningModule):
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             photos = self.augmentation(batch.images.float().div(255), seed)
             photos = self.card.preprocessing.normalise(photos)
-        output = self.network(photos, training=True)
-        output, numbers = gather_batch(output), gather_batch(batch.numbers)
-        labels = torch.from_numpy(self.places.place_of_image)[numbers.cpu()].to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
-            terms: LossTerms = self.losses(
-                output,
-                labels,
-                generator=torch.Generator(self.device).manual_seed(seed - rank()),
-                never_negative=never_negative(self.places, numbers.cpu().numpy()).to(self.device),
-            )
-            descriptors = output.descriptor.detach().float()
+        step = self.objective(self.network, photos, batch, seed)
         # Of unit vectors: 1 for random directions, 0 when all photos have one descriptor.
-        self.last_spread = descriptors.var(0).sum().sqrt()
-        self.last = terms
-        return terms.total
+        self.last_spread = step.descriptors.detach().float().var(0).sum().sqrt()
+        self.last = step.losses
+        return step.losses.total
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser over what is trained, and its schedule per step."""

@@ -24,7 +24,7 @@ from fol.data.training import AugmentationOptions, BatchAugmentation, PlaceBatch
 from fol.errors import CheckpointError, ConfigError
 from fol.evaluation.environment import environment
 from fol.files import remove_leftovers, write_atomically, writer_lock
-from fol.losses import FoLLossOptions
+from fol.losses import FoLLossOptions, MultiSimilarityOptions
 from fol.models import PlaceModel
 from fol.reranking import RerankOptions
 from fol.training.batches import RunLength, TrainingBatches
@@ -34,6 +34,7 @@ from fol.training.history import CsvHistory
 from fol.training.keeper import BEST, FINAL, LAST, RunKeeper, save_weights
 from fol.training.loggers import TensorBoardHistory, finish_loggers
 from fol.training.module import PlaceTraining
+from fol.training.objectives import place_objective
 from fol.training.options import TrainingOptions
 from fol.training.reporting import Reporter, Watcher
 from fol.training.validation import ValidationScores, check_validation_sets
@@ -50,7 +51,7 @@ class TrainingSetup:
     """
 
     model: PlaceModel
-    losses: FoLLossOptions
+    losses: FoLLossOptions | MultiSimilarityOptions
     images: PlaceImages
     sampler: PlaceBatchSampler
     validation: Sequence[PlaceDataset]
@@ -114,8 +115,9 @@ def train(
             write_atomically(out / CONFIG, _description(setup, config))
         batches = TrainingBatches(setup.images, setup.sampler, length, setup.workers)
         steps = -(-length.total // options.loop.accumulate)
+        objective = place_objective(setup.losses, setup.sampler.places)
         module = PlaceTraining(
-            setup.model, setup.losses, BatchAugmentation(setup.augmentation), setup.sampler.places, options, steps
+            setup.model, objective, BatchAugmentation(setup.augmentation), options, steps, setup.sampler.places.name
         )
         every = options.loop.log_every
         guard = Guard(options.guard, scaled=options.loop.precision == "16-mixed", every=every)

@@ -12,6 +12,7 @@ from fol.data.training import BatchAugmentation
 from fol.errors import ConfigError
 from fol.training import TrainingSetup
 from fol.training.module import PlaceTraining
+from fol.training.objectives import place_objective
 from fol.training.options import OptimizerOptions, ScheduleOptions
 from fol.training.schedule import build_optimizer, learning_rate_factor
 
@@ -72,7 +73,8 @@ def test_schedule_waits_while_the_loss_scaler_skips_steps(
 ) -> None:
     setup = make_setup()
     augmentation = BatchAugmentation(setup.augmentation)
-    module = PlaceTraining(setup.model, setup.losses, augmentation, setup.sampler.places, setup.options, 6)
+    objective = place_objective(setup.losses, setup.sampler.places)
+    module = PlaceTraining(setup.model, objective, augmentation, setup.options, 6)
     # the scale at the start and after each step: halved when the step was skipped, doubled from time to time
     scales = iter([8.0, 4.0, 4.0, 8.0, 4.0])
     monkeypatch.setattr(PlaceTraining, "_loss_scale", lambda self: next(scales))
