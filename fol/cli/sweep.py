@@ -23,9 +23,10 @@ from fol.training import ValidationScores
 
 #: What a sweep prints and writes of the best validation of each run.
 _COLUMNS: Mapping[str, Callable[[ValidationScores], float | None]] = {
-    "global R@1": lambda scores: scores.mean("global", 1),
-    "re-ranked R@1": lambda scores: scores.mean("reranked", 1),
-    "re-ranked R@5": lambda scores: scores.mean("reranked", 5),
+    "global R@1": lambda scores: scores.known("global", 1),
+    "global R@5": lambda scores: scores.known("global", 5),
+    "re-ranked R@1": lambda scores: scores.known("reranked", 1),
+    "re-ranked R@5": lambda scores: scores.known("reranked", 5),
     "match accuracy": lambda scores: scores.mean_match_accuracy,
 }
 

@@ -27,7 +27,7 @@ from fol.data.training import (
     split_places,
 )
 from fol.errors import ConfigError, TrainingStopped
-from fol.losses import FoLLossOptions
+from fol.losses import FoLLossOptions, MultiSimilarityOptions
 from fol.models import PlaceModel
 from fol.models.dinov2_weights import load_dinov2
 from fol.training import (
@@ -65,8 +65,9 @@ def run(config: DictConfig) -> None:
 def _run(config: DictConfig) -> None:
     result = train_configured(config)
     if result.scores is not None:
-        r1 = {stage: result.scores.mean(stage, 1) for stage in ("global", "reranked")}
-        say(f"best validation R@1: {r1['global']:.1f} by retrieval, {r1['reranked']:.1f} after re-ranking")
+        names = {"global": "by retrieval", "reranked": "after re-ranking"}
+        r1 = (f"{result.scores.mean(stage, 1):.1f} {names[stage]}" for stage in result.scores.stages)
+        say(f"best validation R@1: {', '.join(r1)}")
     if result.last is None:
         say(f"stopped after {result.done} of {result.total} batches; the same command goes on from there")
         return
@@ -150,16 +151,31 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     )
 
 
-def read_options(config: DictConfig) -> tuple[TrainingOptions, FoLLossOptions, AugmentationOptions]:
+def read_options(
+    config: DictConfig,
+) -> tuple[TrainingOptions, FoLLossOptions | MultiSimilarityOptions, AugmentationOptions]:
     """The checked options of a run: of training, of its losses, of the augmentation."""
     values = plain(config)
     groups = {key: values[key] for key in ("optimizer", "schedule", "loop", "validation", "guard", "seed")}
     options = build(TrainingOptions, groups, "")
-    losses = build(FoLLossOptions, values["loss"], "loss")
+    losses = _losses(values["loss"])
     augmentation = build(AugmentationOptions, values["augmentation"], "augmentation")
     for checked in (options, losses, augmentation):
         checked.check()
     return options, losses, augmentation
+
+
+def _losses(values: dict[str, Any]) -> FoLLossOptions | MultiSimilarityOptions:
+    """The losses of the group ``loss``, whose ``objective`` says which they are."""
+    kinds: dict[str, type[FoLLossOptions] | type[MultiSimilarityOptions]] = {
+        "fol": FoLLossOptions,
+        "multi_similarity": MultiSimilarityOptions,
+    }
+    rest = dict(values)
+    objective = rest.pop("objective", "fol")
+    if objective not in kinds:
+        raise ConfigError(f"loss.objective={objective!r} is unknown; choose one of {', '.join(kinds)}")
+    return build(kinds[objective], rest, "loss")
 
 
 def _training_places(settings: PlacesSettings, folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:

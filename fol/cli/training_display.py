@@ -30,10 +30,9 @@ class TrainingDisplay:
         """R@1 of both stages, and the share of right matches where it is known."""
         right = scores.mean_match_accuracy
         matches = "" if right is None else f", {right:.1f} % of the matches right"
-        note(
-            f"validation after {done} batches: R@1 {scores.mean('global', 1):.1f} by retrieval, "
-            f"{scores.mean('reranked', 1):.1f} after re-ranking{matches}"
-        )
+        reranked = scores.known("reranked", 1)
+        second = "" if reranked is None else f", {reranked:.1f} after re-ranking"
+        note(f"validation after {done} batches: R@1 {scores.mean('global', 1):.1f} by retrieval{second}{matches}")
 
 
 @contextmanager

@@ -21,6 +21,12 @@ class MultiSimilarityOptions:
     base: float = 0.0
     miner_epsilon: float = 0.1
 
+    def check(self) -> None:
+        """``ConfigError`` for a value out of range."""
+        for name, value in (("alpha", self.alpha), ("beta", self.beta)):
+            if not value >= 1e-6:
+                raise ConfigError(f"multi-similarity {name}={value}: it must be at least 1e-06")
+
 
 @dataclass(frozen=True)
 class LocalTripletOptions:
@@ -127,6 +133,7 @@ class FoLLossOptions:
             raise ConfigError(f"every loss has weight 0: give one of {', '.join(TERMS)} a weight above 0")
         if not self.alignment_options.smoothing < 1:
             raise ConfigError(f"loss.alignment_options.smoothing={self.alignment_options.smoothing}: must be below 1")
+        self.multi_similarity_options.check()
         triplet, pseudo = self.local_triplet_options, self.pseudo_correspondence_options
         if triplet.similarity not in ("soft_count", "mean"):
             raise ConfigError(f"local_triplet_options.similarity={triplet.similarity!r}: choose soft_count or mean")
@@ -141,8 +148,6 @@ class FoLLossOptions:
             ("pseudo_correspondence_options.temperature", pseudo.temperature, 1e-6),
             ("pseudo_correspondence_options.max_matches", pseudo.max_matches, 1),
             ("pseudo_correspondence_options.neighbourhood", pseudo.neighbourhood, 0),
-            ("multi_similarity_options.alpha", self.multi_similarity_options.alpha, 1e-6),
-            ("multi_similarity_options.beta", self.multi_similarity_options.beta, 1e-6),
         ):
             if not value >= low:
                 raise ConfigError(f"loss.{key}={value}: it must be at least {low}")

@@ -29,10 +29,19 @@ class ValidationScores:
     values: Mapping[str, Mapping[str, Mapping[int, float]]]
     match_accuracy: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that were measured: ``global``, and ``reranked`` of two-stage models."""
+        return tuple(next(iter(self.values.values())))
+
     def mean(self, stage: str, k: int) -> float:
         """Mean R@k of a stage (``global``, ``reranked``) over the sets."""
         recalls = [stages[stage][k] for stages in self.values.values()]
         return sum(recalls) / len(recalls)
+
+    def known(self, stage: str, k: int) -> float | None:
+        """The same, None where the model has no such stage."""
+        return self.mean(stage, k) if stage in self.stages else None
 
     @property
     def mean_match_accuracy(self) -> float | None:
@@ -40,7 +49,9 @@ class ValidationScores:
         return sum(self.match_accuracy.values()) / len(self.match_accuracy) if self.match_accuracy else None
 
     def key(self, monitor: Monitored) -> tuple[float, float]:
-        """What a better model has more of: R@1, then R@5."""
+        """What a better model has more of: R@1, then R@5; ``ConfigError`` for a stage that the model lacks."""
+        if monitor not in self.stages:
+            raise ConfigError(f"validation.monitor={monitor}: the model has one stage alone, take monitor=global")
         return self.mean(monitor, 1), self.mean(monitor, 5)
 
     def flat(self) -> dict[str, float]:
@@ -52,8 +63,8 @@ class ValidationScores:
             for k, value in recalls.items()
         }
         flat |= {f"val/{name}/match_accuracy": value for name, value in self.match_accuracy.items()}
-        stages = next(iter(self.values.values()))
-        return flat | {f"val/{stage}_r@{k}": self.mean(stage, k) for stage in stages for k in stages[stage]}
+        known = next(iter(self.values.values()))
+        return flat | {f"val/{stage}_r@{k}": self.mean(stage, k) for stage in self.stages for k in known[stage]}
 
 
 def check_validation_sets(datasets: Sequence[PlaceDataset]) -> None:
