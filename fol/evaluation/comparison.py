@@ -18,15 +18,17 @@ def comparison_table(results: Sequence[EvaluationResult], k: int = 1) -> str:
     """
     if not results:
         raise ConfigError("there is no result to compare: give the folders of fol evaluate")
-    labels = _labels(results)
+    labels = model_labels(results)
     cells: dict[tuple[str, str], dict[str, str]] = {}
     columns: dict[str, list[str]] = {}
     measured: dict[str, EvaluationResult] = {}
     for result, label in zip(results, labels, strict=True):
         dataset = result.subject.dataset
         other = measured.setdefault(dataset, result)
-        if _protocol(other) != _protocol(result):
-            raise ConfigError(f"{dataset}: {_protocol(other)} and {_protocol(result)} cannot be compared")
+        if protocol_in_words(other) != protocol_in_words(result):
+            raise ConfigError(
+                f"{dataset}: {protocol_in_words(other)} and {protocol_in_words(result)} cannot be compared"
+            )
         if (dataset, label) in cells:
             raise ConfigError(f"{label} on {dataset} comes twice: give each result once")
         if k not in result.recall_values:
@@ -54,7 +56,7 @@ def _values(result: EvaluationResult, k: int) -> dict[str, str]:
     return values
 
 
-def _protocol(result: EvaluationResult) -> str:
+def protocol_in_words(result: EvaluationResult) -> str:
     """What must agree between the numbers of one row."""
     subject = result.subject
     return (
@@ -63,7 +65,7 @@ def _protocol(result: EvaluationResult) -> str:
     )
 
 
-def _labels(results: Sequence[EvaluationResult]) -> list[str]:
+def model_labels(results: Sequence[EvaluationResult]) -> list[str]:
     """One per result: the model's name, with as much more as it takes to tell the models apart."""
     subjects = [result.subject for result in results]
     details = [
