@@ -6,12 +6,14 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fol.data import printable
 from fol.evaluation.answers import Task, query_ranking
 from fol.evaluation.journal import QueryRanking
 from fol.evaluation.match_accuracy import MatchCount
@@ -22,6 +24,8 @@ from fol.retrieval.exact_search import exact_search
 from fol.retrieval.feature_cache import Demand, FeatureCache, check_room, fill, free_bytes, gigabytes, photo_keys
 from fol.retrieval.index.choice import half_of_memory
 from fol.types import Candidates, Extractor, LocalFeatures, LocalFeaturesBatch
+
+_SHOWN = 20  # photos that are named when they cannot be used
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,10 @@ class CachedAnswers:
         local = self.two_stage and everything
         every = range(len(dataset.database))
         skipped = self._extract("extracting the database", "database", every, local)
+        for name, reason in islice(skipped.items(), _SHOWN):
+            self.task.say(f"skipped database image {printable(name)}: {reason}")
+        if len(skipped) > _SHOWN:
+            self.task.say(f"... and {len(skipped) - _SHOWN} more: `fol data verify` finds out before")
         self._reasons = self._extract("extracting the queries", "queries", queries, local)
         self._search(queries)
         if self.two_stage:
@@ -117,7 +125,9 @@ class CachedAnswers:
                 union = np.unique(np.concatenate([views, *numbers])).tolist()
                 self._extract("extracting the candidates", "database", union, True)
                 self._extract("extracting the queries again", "queries", list(self._found), True)
-        return tuple(place.name for place in dataset.database if place.name in skipped)
+        # Not by the names of those skipped: a broken file that has two names was looked at once.
+        lost = np.flatnonzero(~self.cache.has_descriptors(self._database))
+        return tuple(dataset.database[number].name for number in lost.tolist())
 
     def bytes_per_image(self) -> Mapping[str, float]:
         """See ``Answers``."""
