@@ -28,6 +28,23 @@ _kernel = triton.jit(
 )
 
 
+@triton.jit
+def _place(blocks, BLOCK: tl.constexpr):
+    """The pair and the first row that are this program's."""
+    program = tl.program_id(0)
+    return (program // blocks).to(tl.int64), (program % blocks) * BLOCK
+
+
+@triton.jit
+def _tokens(listed, first, rows, BLOCK: tl.constexpr, LISTED: tl.constexpr):
+    """Rows from ``first`` on, or what stands there in the list, and which of them there are."""
+    token = first + tl.arange(0, BLOCK)
+    present = token < rows
+    if LISTED:
+        token = tl.load(listed + token, mask=present, other=0)
+    return token, present
+
+
 @_kernel
 def nearest_float32(
     x,
@@ -58,17 +75,12 @@ def nearest_float32(
     ``marks [pairs, y_width]`` of the nearest rows whose product is above ``mark_above``.
     LISTED True: the ``x_length[pair]`` rows in ``listed [pairs, x_width]``; writes ``index`` at those rows alone.
     """
-    program = tl.program_id(0)
-    pair = (program // blocks).to(tl.int64)
-    first = (program % blocks) * BLOCK_X
+    pair, first = _place(blocks, BLOCK_X)
     rows = tl.load(x_length + pair).to(tl.int32)
     if first >= rows:
         return
     columns = tl.load(y_length + pair).to(tl.int32)
-    token = first + tl.arange(0, BLOCK_X)
-    present = token < rows
-    if LISTED:
-        token = tl.load(listed + pair * x_width + token, mask=present, other=0)
+    token, present = _tokens(listed + pair * x_width, first, rows, BLOCK_X, LISTED)
     within = tl.arange(0, BLOCK_D)
     x_rows = x + (tl.load(x_start + pair) + tl.where(present, token, 0))[:, None] * D + within[None, :]
     y_rows = y + tl.load(y_start + pair) * D + within[:, None]
@@ -126,17 +138,12 @@ def nearest_int8(
     integer, ``sum * 2^BITS + (2^BITS - 1 - tile)``: one multiplication with addition and one maximum per cell, and
     among equals the lowest tile wins. What is added stands ready in ``y_addend``, made by ``addends`` as ``x_addend``.
     """
-    program = tl.program_id(0)
-    pair = (program // blocks).to(tl.int64)
-    first = (program % blocks) * BLOCK_X
+    pair, first = _place(blocks, BLOCK_X)
     rows = tl.load(x_length + pair).to(tl.int32)
     if first >= rows:
         return
     columns = tl.load(y_length + pair).to(tl.int32)
-    token = first + tl.arange(0, BLOCK_X)
-    present = token < rows
-    if LISTED:
-        token = tl.load(listed + pair * x_width + token, mask=present, other=0)
+    token, present = _tokens(listed + pair * x_width, first, rows, BLOCK_X, LISTED)
     within = tl.arange(0, D)
     x_row = tl.load(x_start + pair) + tl.where(present, token, 0)
     y_row = tl.load(y_start + pair)
@@ -175,9 +182,8 @@ def addends(
     the biases of unit rows never come near.
     ``numbers [3]`` is a float64 array, as numbers would be passed in float32: squared scale, squared mean, that limit.
     """
-    program = tl.program_id(0)
-    pair = (program // blocks).to(tl.int64)
-    token = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
+    pair, first = _place(blocks, BLOCK)
+    token = first + tl.arange(0, BLOCK)
     present = token < tl.load(length + pair)
     value = tl.load(bias + tl.load(start + pair) + token, mask=present, other=0.0)
     units = value.to(tl.float64) * tl.load(numbers)
@@ -204,9 +210,21 @@ def list_marked(marks, y_length, listed, count, width, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _is_match(back, pair, row, nearest, rows, columns, y_width):
-    known = (row < rows) & (columns > 0)
-    return known & (tl.load(back + pair * y_width + nearest, mask=known, other=-1) == row)
+def _mutual(x_length, y_length, index, back, blocks, x_width, y_width, BLOCK: tl.constexpr):
+    """This program's pair and rows, the nearest of each, and whether that holds the other way round."""
+    pair, first = _place(blocks, BLOCK)
+    row = first + tl.arange(0, BLOCK)
+    known = (row < tl.load(x_length + pair)) & (tl.load(y_length + pair) > 0)
+    nearest = tl.load(index + pair * x_width + row, mask=known, other=0)
+    match = known & (tl.load(back + pair * y_width + nearest, mask=known, other=-1) == row)
+    return pair, row, nearest, match
+
+
+@triton.jit
+def _store_matches(partner, similarity, pair, row, nearest, match, cosine, x_width):
+    place = pair * x_width + row
+    tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
+    tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)
 
 
 @_kernel
@@ -225,16 +243,9 @@ def mutual_float32(
     BLOCK: tl.constexpr,
 ):
     """Pairs of tokens that are each other's nearest, with ``value > threshold``: rows of ``BatchMatches``."""
-    program = tl.program_id(0)
-    pair = (program // blocks).to(tl.int64)
-    row = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
-    rows, columns = tl.load(x_length + pair), tl.load(y_length + pair)
-    place = pair * x_width + row
-    nearest = tl.load(index + place, mask=row < rows, other=0)
-    cosine = tl.load(value + place, mask=row < rows, other=0.0)
-    match = _is_match(back, pair, row, nearest, rows, columns, y_width) & (cosine > threshold)
-    tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
-    tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)
+    pair, row, nearest, match = _mutual(x_length, y_length, index, back, blocks, x_width, y_width, BLOCK)
+    cosine = tl.load(value + pair * x_width + row, mask=match, other=0.0)
+    _store_matches(partner, similarity, pair, row, nearest, match & (cosine > threshold), cosine, x_width)
 
 
 @_kernel
@@ -264,21 +275,13 @@ def mutual_int8(
 
     ``numbers``: see ``addends``.
     """
-    program = tl.program_id(0)
-    pair = (program // blocks).to(tl.int64)
-    row = (program % blocks) * BLOCK + tl.arange(0, BLOCK)
-    rows, columns = tl.load(x_length + pair), tl.load(y_length + pair)
-    place = pair * x_width + row
-    nearest = tl.load(index + place, mask=row < rows, other=0)
-    match = _is_match(back, pair, row, nearest, rows, columns, y_width)
+    pair, row, nearest, match = _mutual(x_length, y_length, index, back, blocks, x_width, y_width, BLOCK)
     column = tl.load(y_start + pair) + nearest
     addend = tl.load(y_addend + _addend_row(pair, y_width, TILE) + nearest, mask=match, other=0)
-    dot = tl.load(value + place, mask=match, other=0) - (addend >> BITS)
+    dot = tl.load(value + pair * x_width + row, mask=match, other=0) - (addend >> BITS)
     x_row = tl.load(x_start + pair) + row
     wide = dot.to(tl.float64) / tl.load(numbers)
     wide += tl.load(x_bias + x_row, mask=match, other=0.0).to(tl.float64)
     wide += tl.load(y_bias + column, mask=match, other=0.0).to(tl.float64)
     cosine = (wide - tl.load(numbers + 1)).to(tl.float32)
-    match &= cosine > threshold
-    tl.store(partner + place, tl.where(match, nearest, -1).to(tl.int64), mask=row < x_width)
-    tl.store(similarity + place, tl.where(match, cosine, 0.0), mask=row < x_width)
+    _store_matches(partner, similarity, pair, row, nearest, match & (cosine > threshold), cosine, x_width)
