@@ -19,7 +19,12 @@ _lock = threading.Lock()
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` as machine code that runs without Python's lock: made at its first call, in seconds, then kept."""
+    """``function`` as machine code that runs without Python's lock: made at its first call, in seconds, then kept.
+
+    It takes functions of modules, which is why those that call the intrinsics of ``cpu_tiles`` are written out one by
+    one, near equal as they are. A closure made in a factory would be compiled anew in every process: numba finds it on
+    disk by a hash of what it closes over, and an intrinsic pickles with a fresh identifier in each process.
+    """
     folder = _folder()
     with _cache_in(folder):
         kernel: Callable[..., Any] = numba.njit(nogil=True, cache=folder is not None)(function)
