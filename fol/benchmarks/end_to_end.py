@@ -62,13 +62,14 @@ def measure(size: EndToEndSize, peaks: Peaks | None = None) -> Report:
         works: dict[str, Callable[[], object]] = {
             "published": partial(_published, model, model.network, index, query, size.candidates)
         }
-        for label, place_map, method, options in (
+        variants: tuple[tuple[str, PlaceMap, Method, RerankOptions], ...] = (
             ("exact", whole, "fol", RerankOptions()),
             ("int8", whole, "fol", RerankOptions(precision="int8")),
             ("cascade", whole, "cascade", RerankOptions()),
             (f"int8, {size.budget} tokens", small, "fol", RerankOptions(precision="int8", max_tokens=size.budget)),
-        ):
-            localizer = Localizer(model, place_map, method=_method(method), options=options)
+        )
+        for label, place_map, method, options in variants:
+            localizer = Localizer(model, place_map, method=method, options=options)
             works[label] = partial(localizer.locate, query.image, candidates=size.candidates)
         timings = compare(works, size.rounds)
         tokens = np.mean(whole.local_features(whole.ids).lengths)
@@ -79,10 +80,6 @@ def measure(size: EndToEndSize, peaks: Peaks | None = None) -> Report:
         f"median of {size.rounds}.",
         rows_of(timings),
     )
-
-
-def _method(name: str) -> Method:
-    return "cascade" if name == "cascade" else "fol"
 
 
 def _map(path: Path, model: PlaceModel, places: list[Place], local: LocalStoreOptions) -> PlaceMap:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -29,8 +30,7 @@ def measure_peaks(repeats: int = 5) -> Peaks:
     memory = torch.ones(_BYTES // 4)
     operations = 2.0 * _SIDE**3
 
-    def best(work: object) -> float:
-        assert callable(work)
+    def best(work: Callable[[], object]) -> float:
         return min(timed(work)[1] for _ in range(repeats))
 
     try:
