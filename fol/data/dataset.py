@@ -186,20 +186,22 @@ def _by_distance(
 ) -> tuple[NDArray[np.int64], ...] | None:
     if not any(place.position for place in queries) or not any(place.position for place in database):
         return None
-    centres, points = _positions(base, "queries", queries), _positions(base, "database", database)
+    shown, remedy = printable(base), "give them some, move them away, or add a ground_truth.csv"
+    centres = all_positions(queries, "queries", shown, remedy)
+    points = all_positions(database, "database", shown, remedy)
     try:
         return tuple(within_radius(centres, points, radius))
     except DataError as error:
-        raise DataError(f"{printable(base)}: {error}") from error
+        raise DataError(f"{shown}: {error}") from error
 
 
-def _positions(base: Path, side: str, places: Sequence[Place]) -> list[Position]:
-    """All positions; raises ``DataError`` when some are missing."""
+def all_positions(places: Sequence[Place], side: str, shown: str, remedy: str) -> list[Position]:
+    """All positions; raises ``DataError`` (``shown: ...: remedy``) when some are missing."""
     positions = [place.position for place in places if place.position is not None]
     if len(positions) < len(places):
         without = [place.name for place in places if place.position is None]
         raise DataError(
-            f"{printable(base)}: {len(without)} of {len(places)} images of the {side} have no coordinates, "
-            f"the first is {printable(without[0])}: give them some, move them away, or add a ground_truth.csv"
+            f"{shown}: {len(without)} of {len(places)} images of the {side} have no coordinates, "
+            f"the first is {printable(without[0])}: {remedy}"
         )
     return positions

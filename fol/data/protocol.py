@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fol.data.coordinates import within_radius
-from fol.data.dataset import Groups, PlaceDataset, SearchRules, WithoutPositives
+from fol.data.dataset import Groups, PlaceDataset, SearchRules, WithoutPositives, all_positions
 from fol.data.images import printable
 from fol.data.photo_set import PhotoSet
 from fol.errors import ConfigError, DataError
-from fol.types import Place, Position
+from fol.types import Place
 
 #: What makes a database photo right: near enough, few enough frames away, or listed in the benchmark's own files.
 PositivesRule = Literal["radius", "frames", "listed"]
@@ -169,7 +169,9 @@ def _listed(
 def _by_radius(
     database: Sequence[Place], queries: Sequence[Place], groups: Groups, radius: float, name: str, shown: str
 ) -> tuple[NDArray[np.int64], ...]:
-    centres, points = _positions(queries, "queries", name, shown), _positions(database, "database", name, shown)
+    remedy = f"{name} needs those of all"
+    centres = all_positions(queries, "queries", shown, remedy)
+    points = all_positions(database, "database", shown, remedy)
     found: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
     for members, askers in groups:
         near = within_radius([centres[i] for i in askers.tolist()], [points[i] for i in members.tolist()], radius)
@@ -191,17 +193,6 @@ def _by_frame(
         for query, start, stop in zip(askers.tolist(), low.tolist(), high.tolist(), strict=True):
             found[query] = np.sort(order[start:stop])
     return tuple(found)
-
-
-def _positions(places: Sequence[Place], side: str, name: str, shown: str) -> list[Position]:
-    positions = [place.position for place in places if place.position is not None]
-    if len(positions) < len(places):
-        without = [place.name for place in places if place.position is None]
-        raise DataError(
-            f"{shown}: {len(without)} of {len(places)} photos of the {side} have no coordinates, the first is "
-            f"{printable(without[0])}: {name} needs those of all"
-        )
-    return positions
 
 
 def _frame_numbers(places: Sequence[Place], protocol: Protocol, shown: str) -> NDArray[np.float64]:

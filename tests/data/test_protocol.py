@@ -91,7 +91,7 @@ def test_one_per_panorama() -> None:
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({}, "1 of 2 photos of the database have no coordinates, the first is b"),
+        ({}, "1 of 2 images of the database have no coordinates, the first is b"),
         ({"positives": "frames"}, "q has no frame number"),
         ({"positives": "listed"}, "has no list of positives"),
         ({"search_within": "city"}, "a has no city"),
