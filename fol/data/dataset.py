@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fol.data.coordinates import within_radius
 from fol.data.images import printable
+from fol.data.readers.at_layout import find_database
 from fol.data.readers.csv_table import read_header
 from fol.data.readers.folder import read_places
 from fol.data.readers.ground_truth import GroundTruth, read_ground_truth
@@ -26,8 +27,6 @@ WithoutPositives = Literal["count_as_miss", "drop"]
 #: (database indices, query indices) that are searched together, both ascending.
 Groups = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 
-_LAYOUTS = ("", "test", "images/test")  # below the folder that is given
-_DATABASES = ("database", "gallery")
 _QUERIES = "queries"
 
 
@@ -153,14 +152,13 @@ def _find_layout(root: Path) -> tuple[Path, Path]:
     shown = printable(root)
     if not root.is_dir():
         raise DataError(f"{shown}: {'is a file, but a folder is needed' if root.exists() else 'no such folder'}")
-    for layout in _LAYOUTS:
-        for name in _DATABASES:
-            if (root / layout / name).is_dir():
-                base = root / layout
-                if not (base / _QUERIES).is_dir():
-                    raise DataError(f"{printable(base)}: has {name}/, but no {_QUERIES}/ beside it")
-                return base, base / name
-    raise DataError(f"{shown}: is no data set: it needs the folders database/ and {_QUERIES}/")
+    found = find_database(root)
+    if found is None:
+        raise DataError(f"{shown}: is no data set: it needs the folders database/ and {_QUERIES}/")
+    base, name = found
+    if not (base / _QUERIES).is_dir():
+        raise DataError(f"{printable(base)}: has {name}/, but no {_QUERIES}/ beside it")
+    return base, base / name
 
 
 def _ground_truth_file(base: Path) -> Path | None:

@@ -34,18 +34,23 @@ def read_at_layout(root: Path, database: str | None = None, queries: str = "quer
     Positions without a zone are metres in a local frame. Raises ``DataError`` for a folder that is missing, naming
     those that are there, for one without images, and for an image whose name does not follow the convention.
     """
-    databases = _DATABASES if database is None else (database,)
-    for layout in _LAYOUTS:
-        base = root / layout
-        for name in databases:
-            if (base / name).is_dir():
-                if not (base / queries).is_dir():
-                    raise DataError(f"{printable(base / queries)}: no such folder{_beside(base, name)}")
-                return PhotoSet(root, read_at_folder(base / name), read_at_folder(base / queries))
-    raise DataError(
-        f"{printable(root)}: has no folder {' or '.join(databases)}, in test/ and images/test/ neither: "
-        f"give the folder that holds it{_beside(root)}"
-    )
+    names = _DATABASES if database is None else (database,)
+    found = find_database(root, names)
+    if found is None:
+        raise DataError(
+            f"{printable(root)}: has no folder {' or '.join(names)}, in test/ and images/test/ neither: "
+            f"give the folder that holds it{_beside(root)}"
+        )
+    base, name = found
+    if not (base / queries).is_dir():
+        raise DataError(f"{printable(base / queries)}: no such folder{_beside(base, name)}")
+    return PhotoSet(root, read_at_folder(base / name), read_at_folder(base / queries))
+
+
+def find_database(root: Path, names: Sequence[str] = _DATABASES) -> tuple[Path, str] | None:
+    """The first of ``names`` that is a folder in ``root``, ``root/test`` or ``root/images/test``, after where it is."""
+    folders = ((root / layout, name) for layout in _LAYOUTS for name in names)
+    return next(((base, name) for base, name in folders if (base / name).is_dir()), None)
 
 
 def read_at_folder(folder: Path) -> tuple[Place, ...]:
