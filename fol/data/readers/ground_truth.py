@@ -42,17 +42,12 @@ def read_ground_truth(
     ignored: dict[int, NDArray[np.int64]] = {}
     lines: dict[int, int] = {}
     for row in read_rows(path, [query_column, "positives"]):
-        name = row.text(query_column)
-        query = queries.find(name)
-        if query is None:
-            raise row.error(query_column, f"{name!r} is not an image of the queries")
-        if query in lines:
-            raise row.error(query_column, f"{name!r} is already in line {lines[query]}")
-        lines[query] = row.line
+        query = queries.find_once(row, query_column, lines, "of the queries")
         positives[query] = _indices(row, "positives", database)
         ignored[query] = _indices(row, "ignore", database)
         both = np.intersect1d(positives[query], ignored[query])
         if both.size:
+            name = row.text(query_column)
             raise row.error("ignore", f"{both.size} images are also positives of {name!r}: remove them from one")
     missing = [name for index, name in enumerate(query_names) if index not in lines]
     if missing:

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from fol.data.readers.csv_table import Row
+
 
 def place_name(path: Path, root: Path) -> str:
     """``path`` relative to ``root`` with forward slashes; bytes that are not UTF-8 become ``\\xNN``."""
@@ -46,3 +48,17 @@ class NameIndex:
             if candidate in self._normal:
                 return self._normal[candidate]
         return None
+
+    def find_once(self, row: Row, column: str, lines: dict[int, int], where: str) -> int:
+        """The index of the image that a cell names, whose line is added to ``lines``.
+
+        Raises ``DataError`` for a name that is not ``where`` it should be, and for one that ``lines`` has.
+        """
+        name = row.text(column)
+        index = self.find(name)
+        if index is None:
+            raise row.error(column, f"{name!r} is not an image {where}")
+        if index in lines:
+            raise row.error(column, f"{name!r} is already in line {lines[index]}")
+        lines[index] = row.line
+        return index

@@ -68,15 +68,9 @@ def read_place_csv(path: Path, group: str | None = None) -> list[PlaceRecord]:
     lines: dict[int, int] = {}
     members: dict[str, list[tuple[Row, Path]]] = {}
     for row in rows:
-        name, place = row.text("image"), row.text(place_column)
-        number = index.find(name)
-        if number is None:
-            raise row.error("image", f"{name!r} is not an image in {folder}")
-        if number in lines:
-            raise row.error("image", f"{name!r} is already in line {lines[number]}")
+        number, place = index.find_once(row, "image", lines, f"in {folder}"), row.text(place_column)
         if not place:
             raise row.error(place_column, "is empty: every image needs a place")
-        lines[number] = row.line
         members.setdefault(place, []).append((row, images[number]))
     return [_record(place, found, group_column) for place, found in members.items()]
 

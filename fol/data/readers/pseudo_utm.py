@@ -35,9 +35,7 @@ def read_pseudo_utm(path: Path, splits: Mapping[str, Sequence[Place]]) -> dict[s
             raise row.error("file", f"{file!r} is not an image of {split}")
         if image in positions[split]:
             raise row.error("file", f"{file!r} of {split} has a row already")
-        east, north = row.number("utm_east"), row.number("utm_north")
-        if east is None or north is None:
-            raise row.error("utm_east" if east is None else "utm_north", "is empty")
+        east, north = row.filled("utm_east"), row.filled("utm_north")
         try:
             positions[split][image] = position_from_utm(east, north)
         except DataError as error:

@@ -65,12 +65,7 @@ def read_sidecar(path: Path, folder: Path, names: Sequence[str]) -> list[Label]:
     labels: list[Label | None] = [None] * len(names)
     lines: dict[int, int] = {}
     for row in rows:
-        image = index.find(row.text("image"))
-        if image is None:
-            raise row.error("image", f"{row.text('image')!r} is not an image in {folder}")
-        if image in lines:
-            raise row.error("image", f"{row.text('image')!r} is already in line {lines[image]}")
-        lines[image] = row.line
+        image = index.find_once(row, "image", lines, f"in {folder}")
         labels[image] = _label(row)
     given = [label for label in labels if label is not None]
     if len(given) < len(names):
