@@ -87,15 +87,15 @@ def apply_protocol(
     coordinates to measure them in.
     """
     shown = printable(photos.root)
-    database, kept = _taking_part(photos.database, protocol, shown)
-    queries, asked = _taking_part(photos.queries, protocol, shown)
+    database, database_indices = _taking_part(photos.database, protocol, shown)
+    queries, query_indices = _taking_part(photos.queries, protocol, shown)
     for side, places in (("database", database), ("query", queries)):
         if not places:
             raise DataError(f"{shown}: no {side} photo takes part in {protocol.name}")
     rules = _search_rules(database, queries, protocol, shown)
     groups = rules.groups(len(database), len(queries))
     if protocol.positives == "listed":
-        positives = _listed(photos, kept, asked, protocol)
+        positives = _listed(photos, database_indices, query_indices, protocol)
     elif protocol.positives == "frames":
         positives = _by_frame(database, queries, groups, protocol, shown)
     else:
@@ -157,13 +157,13 @@ def _numbered(
 
 
 def _listed(
-    photos: PhotoSet, kept: NDArray[np.int64], asked: NDArray[np.int64], protocol: Protocol
+    photos: PhotoSet, database_indices: NDArray[np.int64], query_indices: NDArray[np.int64], protocol: Protocol
 ) -> tuple[NDArray[np.int64], ...]:
     if photos.listed is None:
         raise DataError(f"{printable(photos.root)}: has no list of positives, which {protocol.name} needs")
     renumbered = np.full(len(photos.database), -1, np.int64)
-    renumbered[kept] = np.arange(len(kept))
-    return tuple(found[found >= 0] for found in (renumbered[photos.listed[i]] for i in asked.tolist()))
+    renumbered[database_indices] = np.arange(len(database_indices))
+    return tuple(found[found >= 0] for found in (renumbered[photos.listed[i]] for i in query_indices.tolist()))
 
 
 def _by_radius(
@@ -173,24 +173,25 @@ def _by_radius(
     centres = all_positions(queries, "queries", shown, remedy)
     points = all_positions(database, "database", shown, remedy)
     found: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
-    for members, askers in groups:
-        near = within_radius([centres[i] for i in askers.tolist()], [points[i] for i in members.tolist()], radius)
-        for query, own in zip(askers.tolist(), near, strict=True):
-            found[query] = members[own]
+    for database_indices, query_indices in groups:
+        numbers = query_indices.tolist()
+        near = within_radius([centres[i] for i in numbers], [points[i] for i in database_indices.tolist()], radius)
+        for query, indices in zip(numbers, near, strict=True):
+            found[query] = database_indices[indices]
     return tuple(found)
 
 
 def _by_frame(
     database: Sequence[Place], queries: Sequence[Place], groups: Groups, protocol: Protocol, shown: str
 ) -> tuple[NDArray[np.int64], ...]:
-    ours, theirs = _frame_numbers(queries, protocol, shown), _frame_numbers(database, protocol, shown)
+    query_frames, database_frames = _frame_numbers(queries, protocol, shown), _frame_numbers(database, protocol, shown)
     found: list[NDArray[np.int64]] = [np.empty(0, np.int64)] * len(queries)
-    for members, askers in groups:
-        order = members[np.argsort(theirs[members], kind="stable")]
-        frames = theirs[order]
-        low = np.searchsorted(frames, ours[askers] - protocol.reach, "left")
-        high = np.searchsorted(frames, ours[askers] + protocol.reach, "right")
-        for query, start, stop in zip(askers.tolist(), low.tolist(), high.tolist(), strict=True):
+    for database_indices, query_indices in groups:
+        order = database_indices[np.argsort(database_frames[database_indices], kind="stable")]
+        frames = database_frames[order]
+        low = np.searchsorted(frames, query_frames[query_indices] - protocol.reach, "left")
+        high = np.searchsorted(frames, query_frames[query_indices] + protocol.reach, "right")
+        for query, start, stop in zip(query_indices.tolist(), low.tolist(), high.tolist(), strict=True):
             found[query] = np.sort(order[start:stop])
     return tuple(found)
 

@@ -43,8 +43,8 @@ def read_tokyo247(mat: Path, images: Path, queries: Path) -> PhotoSet:
     """
     struct = load_dbstruct(mat)
     tables = sorted(path for path in queries.glob("*") if path.suffix.lower() == ".csv") if queries.is_dir() else []
-    asked = _from_tables(tables, queries) if tables else _from_list(struct, queries)
-    return PhotoSet(images, _views(struct, struct.database, images, absent=".png"), asked)
+    query_places = _from_tables(tables, queries) if tables else _from_list(struct, queries)
+    return PhotoSet(images, _views(struct, struct.database, images, absent=".png"), query_places)
 
 
 def read_tokyo_tm(mat: Path, images: Path) -> PhotoSet:

@@ -52,16 +52,16 @@ def read_vpr_bench(
             raise DataError(
                 f"{printable(root)}: has no folder {name}/: VPR-Bench has {_DATABASE}/ (database) and {_QUERIES}/"
             )
-    references, asked = numbered_images(root / _DATABASE), numbered_images(root / _QUERIES)
-    if frames_per_query is not None and (len(asked) - 1) * frames_per_query >= len(references):
+    reference_paths, query_paths = numbered_images(root / _DATABASE), numbered_images(root / _QUERIES)
+    if frames_per_query is not None and (len(query_paths) - 1) * frames_per_query >= len(reference_paths):
         raise DataError(
-            f"{printable(root)}: {len(asked)} queries, one in {frames_per_query} frames, "
-            f"are more than {len(references)} reference photos show: complete the download"
+            f"{printable(root)}: {len(query_paths)} queries, one in {frames_per_query} frames, "
+            f"are more than {len(reference_paths)} reference photos show: complete the download"
         )
-    database = _places(root / _DATABASE, references, None if frames_per_query is None else 1)
-    queries = _places(root / _QUERIES, asked, frames_per_query)
+    database = _places(root / _DATABASE, reference_paths, None if frames_per_query is None else 1)
+    queries = _places(root / _QUERIES, query_paths, frames_per_query)
     if same_number:
-        return PhotoSet(root, database, queries, _partners(root, references, asked))
+        return PhotoSet(root, database, queries, _partners(root, reference_paths, query_paths))
     truth = _find(root, ground_truth) if listed else None
     if truth is None:
         if frames_per_query is None:
@@ -78,12 +78,12 @@ def _places(folder: Path, photos: Mapping[int, Path], frames: int | None) -> tup
     )
 
 
-def _partners(root: Path, references: Mapping[int, Path], asked: Mapping[int, Path]) -> tuple[NDArray[np.int64], ...]:
+def _partners(root: Path, references: Mapping[int, Path], queries: Mapping[int, Path]) -> tuple[NDArray[np.int64], ...]:
     index = {number: i for i, number in enumerate(references)}
-    for number, path in asked.items():
+    for number, path in queries.items():
         if number not in index:
             raise DataError(f"{printable(path)}: there is no photo {number} in {printable(root / _DATABASE)}")
-    return tuple(np.array([index[number]], np.int64) for number in asked)
+    return tuple(np.array([index[number]], np.int64) for number in queries)
 
 
 def _find(root: Path, given: Path | None) -> Path | None:
