@@ -12,7 +12,7 @@ import fol
 from fol.errors import ConfigError, ImageError, MapError
 from fol.localizer import Localizer
 from fol.models import PlaceModel
-from fol.models.cards import initialise
+from fol.models.architecture import initialise
 from fol.retrieval import PlaceMap
 from fol.types import Place, Position
 

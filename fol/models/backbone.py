@@ -45,6 +45,17 @@ class BackboneConfig:
     trainable_blocks: int = 4
     stem: Literal["linear", "convolutional"] = "linear"
 
+    def check_image_size(self, image_size: tuple[int, int]) -> None:
+        """``ConfigError`` for a size (height, width) whose sides are no multiples of 14."""
+        if any(side < PATCH_SIZE or side % PATCH_SIZE for side in image_size):
+            raise ConfigError(
+                f"image_size {image_size[0]}x{image_size[1]}: both sides must be multiples of {PATCH_SIZE}"
+            )
+
+    def describe(self) -> str:
+        """For people."""
+        return f"{self.channels} channels, {self.depth} blocks, {self.heads} heads"
+
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
@@ -176,8 +187,7 @@ class DinoV2(nn.Module):
     def forward(self, images: Tensor) -> Tokens:
         """Tokens of ``images [B, 3, H, W]``; ``ConfigError`` when H or W is not a multiple of 14."""
         height, width = images.shape[-2:]
-        if height % PATCH_SIZE or width % PATCH_SIZE or not height * width:
-            raise ConfigError(f"input of {height}x{width} px: both sides must be multiples of {PATCH_SIZE}")
+        self.config.check_image_size((height, width))
         grid = (height // PATCH_SIZE, width // PATCH_SIZE)
         frozen = len(self.blocks) - self.config.trainable_blocks
         with torch.set_grad_enabled(torch.is_grad_enabled() and frozen == 0):

@@ -2,53 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
-import torch
-from torch import nn
-
-from fol.errors import CheckpointError
-from fol.models.aggregation import AggregationConfig
-from fol.models.backbone import AttentionName, BackboneConfig
-from fol.models.fol import PRESETS, FoL, Preset
+from fol.models.aggregation import AggregationConfig, NetVladConfig
+from fol.models.architecture import Architecture
+from fol.models.backbone import BackboneConfig
+from fol.models.densernet import DenserNetConfig
+from fol.models.fol import Preset
 from fol.models.preprocessing import Preprocessing
-from fol.models.salad import Salad
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Everything that fixes the names and shapes of a network's tensors."""
-
-    kind: Literal["fol", "salad"]
-    backbone: BackboneConfig
-    aggregation: AggregationConfig
-    local_hidden: int = 256
-    local_dim: int = 128
-
-    def build(self, preset: Preset = "fol", attention: AttentionName = "sdpa") -> FoL | Salad:
-        """The network with fresh weights, on the current default device."""
-        if self.kind == "salad":
-            return Salad(self.backbone, self.aggregation, attention)
-        return FoL(self.backbone, self.aggregation, PRESETS[preset], self.local_hidden, self.local_dim, attention)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the header of a weight file."""
-        return asdict(self)
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> Architecture:
-        """The inverse of ``to_dict``; ``CheckpointError`` when a value is missing or unknown."""
-        try:
-            return Architecture(
-                **{
-                    **values,
-                    "backbone": BackboneConfig(**values["backbone"]),
-                    "aggregation": AggregationConfig(**values["aggregation"]),
-                }
-            )
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(f"the architecture in the file's header is not understood: {error}") from error
+from fol.models.vgg import VggConfig, vgg_preprocessing
 
 
 @dataclass(frozen=True)
@@ -74,7 +37,10 @@ class WeightSource:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One named model. ``weights`` None means untrained: initialised from ``seed``."""
+    """One named model. ``weights`` None means untrained: initialised from ``seed``.
+
+    ``backbone_weights``: a file of which the backbone alone is taken, the rest being untrained.
+    """
 
     name: str
     architecture: Architecture
@@ -86,6 +52,7 @@ class ModelCard:
     licence_weights: str = "none needed: untrained"
     trained_on: str = "nothing: untrained"
     seed: int = 0
+    backbone_weights: WeightSource | None = None
 
     def with_image_size(self, image_size: tuple[int, int]) -> ModelCard:
         """The same card for another input size (height, width)."""
@@ -148,6 +115,109 @@ def _published(size: Literal["vitb14", "vitl14"], filename: str, image_size: int
     )
 
 
+_NANO_WEIGHTS = WeightSource(
+    "fol_nano.safetensors",
+    packaged=True,
+    sha256="5352ced4c4e31fc3b7477e8fbb39e49500c759873013382e7bc169c21ca7359c",
+)
+_NANO_TRAINED_ON = (
+    "procedural cities (fol city), and ie_tower_train "
+    "(JSebastianIEU/ie-tower-visual-place-recognition, MIT, 2026 Juan Sebastian Pena)"
+)
+
+
+def netvlad_architecture(
+    backbone: VggConfig | DenserNetConfig | BackboneConfig,
+    clusters: int = 64,
+    projection: int | None = None,
+    whitening: int | None = None,
+) -> Architecture:
+    """NetVLAD on a backbone."""
+    return Architecture("global", backbone, NetVladConfig(backbone.channels, clusters, projection), whitening=whitening)
+
+
+def _salad_untrained(size: Size, image_size: int) -> ModelCard:
+    return ModelCard(
+        name=f"salad_{size}_untrained",
+        architecture=Architecture(
+            "salad", dinov2(size), AggregationConfig(dinov2(size).channels, learned_dustbin=True)
+        ),
+        preprocessing=Preprocessing((image_size, image_size)),
+        preset="official",
+        summary=f"SALAD on {size}, random weights; single stage",
+    )
+
+
+def _vgg_untrained(name: str, backbone: VggConfig, clusters: int, image_size: tuple[int, int]) -> ModelCard:
+    return ModelCard(
+        name=f"netvlad_{name}_untrained",
+        architecture=netvlad_architecture(backbone, clusters),
+        preprocessing=vgg_preprocessing(backbone.convention, image_size),
+        preset="official",
+        summary=f"NetVLAD ({clusters} clusters) on VGG16 times {backbone.width:g}, random weights; single stage",
+    )
+
+
+def _densernet_untrained(
+    name: str, backbone: DenserNetConfig, what: str, clusters: int = 64, image_size: tuple[int, int] = (480, 640)
+) -> ModelCard:
+    return ModelCard(
+        name=f"densernet_{name}_untrained",
+        architecture=netvlad_architecture(backbone, clusters),
+        preprocessing=vgg_preprocessing(backbone.convention, image_size),
+        preset="official",
+        summary=f"DenserNet, {what}, random weights; single stage",
+    )
+
+
+_GLOBAL_CARDS = (
+    ModelCard(
+        name="netvlad_vgg16",
+        architecture=netvlad_architecture(VggConfig(), whitening=4096),
+        preprocessing=vgg_preprocessing("matconvnet", (480, 640)),
+        preset="official",
+        summary="SFRS (ECCV 2020): VGG16, NetVLAD, PCA to 4096 values, weights published by OpenIBL; single stage",
+        weights=WeightSource(
+            "vgg16_netvlad.pth",
+            url="https://github.com/yxgeee/OpenIBL/releases/download/v0.1.0-beta/vgg16_netvlad.pth",
+        ),
+        licence_code="MIT (this library, and yxgeee/OpenIBL)",
+        licence_weights="MIT (yxgeee/OpenIBL)",
+        trained_on="Pittsburgh 30k, from VGG16 (ImageNet)",
+    ),
+    ModelCard(
+        name="netvlad_nano",
+        architecture=netvlad_architecture(dinov2("nano"), clusters=16, projection=64),
+        preprocessing=Preprocessing((182, 182)),
+        preset="fol",
+        summary="NetVLAD with a projection on the transformer of fol_nano, aggregation untrained; single stage",
+        licence_weights="MIT",
+        trained_on=f"the transformer alone: {_NANO_TRAINED_ON}",
+        backbone_weights=_NANO_WEIGHTS,
+    ),
+    _vgg_untrained("vgg16", VggConfig(), 64, (480, 640)),
+    _vgg_untrained("vgg_small", VggConfig(width=0.125), 16, (192, 192)),
+    _densernet_untrained("small", DenserNetConfig(), "released form, 64 + 64 + 64 channels"),
+    _densernet_untrained("middle", DenserNetConfig(128, 128, 128), "released form, 128 + 128 + 128 channels"),
+    # The scripts' widths; the comments in the code and the figures say 384, 512, 256. It was never released.
+    _densernet_untrained("large", DenserNetConfig(384, 256, 512), "released form, 512 + 256 + 384 channels"),
+    _densernet_untrained(
+        "paper", DenserNetConfig(384, 512, 256, form="paper"), "trunk of the paper's figure without its decoder"
+    ),
+    _densernet_untrained(
+        "tiny", DenserNetConfig(16, 16, 16, width=0.125), "released form on a small trunk", 16, (128, 128)
+    ),
+    _densernet_untrained(
+        "tiny_single",
+        DenserNetConfig(high=48, taps=("high",), width=0.125),
+        "the deepest tap alone on a small trunk, to compare",
+        16,
+        (128, 128),
+    ),
+    _salad_untrained("tiny", 224),
+    _salad_untrained("vitb14", 322),
+)
+
 CARDS: dict[str, ModelCard] = {
     card.name: card
     for card in (
@@ -173,14 +243,9 @@ CARDS: dict[str, ModelCard] = {
             preprocessing=Preprocessing((182, 182)),
             preset="fol",
             summary="FoL on a small transformer, trained here from scratch on a CPU: the model of the demo",
-            weights=WeightSource(
-                "fol_nano.safetensors",
-                packaged=True,
-                sha256="5352ced4c4e31fc3b7477e8fbb39e49500c759873013382e7bc169c21ca7359c",
-            ),
+            weights=_NANO_WEIGHTS,
             licence_weights="MIT",
-            trained_on="procedural cities (fol city), and ie_tower_train "
-            "(JSebastianIEU/ie-tower-visual-place-recognition, MIT, 2026 Juan Sebastian Pena)",
+            trained_on=_NANO_TRAINED_ON,
         ),
         _untrained("tiny", 224),
         _untrained("nano", 224),
@@ -188,26 +253,6 @@ CARDS: dict[str, ModelCard] = {
         _untrained("vitb14"),
         _untrained("vitl14"),
         _untrained("vitg14"),
+        *_GLOBAL_CARDS,
     )
 }
-
-
-def initialise(network: nn.Module, seed: int) -> None:
-    """Random weights that depend on ``seed`` alone: transformer and heads as their papers initialise them."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            fan_in = module.weight[0].numel()
-            if isinstance(module, nn.ConvTranspose2d):  # [in, out, k, k], stride 2 shares the kernel out
-                fan_in = module.weight.shape[0] * module.weight[0, 0].numel() // 4
-            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5, generator=generator)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.LayerNorm | nn.InstanceNorm2d):
-            module.reset_parameters()
-    for name, parameter in network.named_parameters():
-        if name.endswith(("pos_embed", "cls_token")):
-            nn.init.trunc_normal_(parameter, std=0.02, generator=generator)
-        elif name.endswith(("gamma", "dust_bin")):
-            # LayerScale's usual 1e-5 would switch the blocks of an untrained network off.
-            nn.init.ones_(parameter)

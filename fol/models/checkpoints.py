@@ -10,7 +10,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,12 @@ from torch import Tensor
 from fol.errors import CheckpointError
 from fol.files import write_atomically
 from fol.models.aggregation import AggregationConfig
+from fol.models.architecture import Architecture
 from fol.models.backbone import BackboneConfig
-from fol.models.cards import Architecture, ModelCard
+from fol.models.cards import ModelCard
 from fol.models.preprocessing import Preprocessing
+from fol.models.published import global_architecture, our_names, read_matconvnet
 
-#: How official names begin, and ours.
-_PREFIXES = {
-    "backbone.model.": "backbone.",
-    "aggregator.": "aggregation.",
-    "upconv.": "local_head.upconv1.",
-    "upconv2.": "local_head.upconv2.",
-}
 _UNUSED = "backbone.mask_token"
 #: numpy moved this module in 2.0; files name the one they were written with.
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -51,22 +46,25 @@ _ALLOWED: list[Any] = [
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Tensors under our names, and the header of our own files (empty for foreign ones)."""
+    """Tensors under our names; the header of our own files, or the input that a foreign file's layout means."""
 
     path: Path
     tensors: Mapping[str, Tensor]
-    header: Mapping[str, Any]
+    preprocessing: Preprocessing | None = None
+    header: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read an official ``.pth``/``.ckpt`` or our ``.safetensors``; ``CheckpointError`` when it is neither."""
+    """Read a published ``.pth``/``.ckpt``/``.mat`` or our ``.safetensors``; ``CheckpointError`` when it is neither."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
+    if path.suffix == ".mat":
+        return Checkpoint(path, *read_matconvnet(path))
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 header, names = json.loads((file.metadata() or {}).get("fol", "{}")), list(file.keys())
-                return Checkpoint(path, _translated(path, {k: file.get_tensor(k) for k in names}), header)
+                return Checkpoint(path, *our_names(path, {k: file.get_tensor(k) for k in names}), header)
         with torch.serialization.safe_globals(_ALLOWED):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (
@@ -85,42 +83,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
             content = content[key]
     if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise CheckpointError(f"{path}: holds no state dict (expected 'model_state_dict' or a plain one)")
-    return Checkpoint(path, _translated(path, content), {})
-
-
-def _translated(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our names for official ones; only a leading ``module.`` (DataParallel) is dropped."""
-    result: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        ours = _our_name(name.removeprefix("module."))
-        if ours in result:
-            raise CheckpointError(f"{path}: two tensors mean {ours!r}")
-        result[ours] = tensor
-    return result
-
-
-def _our_name(official: str) -> str:
-    for theirs, ours in _PREFIXES.items():
-        if official.startswith(theirs):
-            rest = official.removeprefix(theirs)
-            return ours + (our_dinov2_name(rest) if ours == "backbone." else rest)
-    return official
-
-
-def our_dinov2_name(published: str) -> str:
-    """Our name for a tensor of DINOv2: the SwiGLU layers of ViT-g alone are called otherwise."""
-    return published.replace(".mlp.w12.", ".mlp.fc1.").replace(".mlp.w3.", ".mlp.fc2.")
+    return Checkpoint(path, *our_names(path, content))
 
 
 def infer_architecture(checkpoint: Checkpoint, heads: int | None = None) -> Architecture:
     """Sizes read off the tensors; ``heads`` only where it is not channels / 64 (heads leave no trace in shapes)."""
     tensors, path = checkpoint.tensors, checkpoint.path
+    if "aggregation.centroids" in tensors:
+        return global_architecture(path, tensors)
 
     def shape(name: str) -> tuple[int, ...]:
         if name not in tensors:
             raise CheckpointError(
                 f"{path}: no tensor {name!r}; it holds {len(tensors)} tensors such as {next(iter(tensors))!r}, "
-                "so this is not a FoL or SALAD checkpoint"
+                "so this is not a checkpoint of FoL, SALAD or NetVLAD"
             )
         return tuple(tensors[name].shape)
 
@@ -158,6 +134,7 @@ def infer_architecture(checkpoint: Checkpoint, heads: int | None = None) -> Arch
         ),
         local_hidden=shape("local_head.upconv1.weight")[1] if two_stage else 256,
         local_dim=shape("local_head.upconv2.weight")[1] if two_stage else 128,
+        whitening=shape("whitening.weight")[0] if "whitening.weight" in tensors else None,
     )
 
 
@@ -188,6 +165,13 @@ def load_strict(network: torch.nn.Module, checkpoint: Checkpoint) -> None:
     network.load_state_dict({n: t.reshape(wanted[n].shape).to(wanted[n].dtype) for n, t in given.items()})
 
 
+def load_backbone(network: torch.nn.Module, checkpoint: Checkpoint) -> None:
+    """Copy the backbone alone, strictly, from a file that holds a whole network."""
+    prefix = "backbone."
+    tensors = {n.removeprefix(prefix): t for n, t in checkpoint.tensors.items() if n.startswith(prefix)}
+    load_strict(network.get_submodule("backbone"), Checkpoint(checkpoint.path, tensors))
+
+
 def card_of_file(checkpoint: Checkpoint, heads: int | None = None) -> ModelCard:
     """A card for a file that has no name in the zoo: from our header, else from its tensors."""
     header = checkpoint.header
@@ -212,7 +196,7 @@ def card_of_file(checkpoint: Checkpoint, heads: int | None = None) -> ModelCard:
     return ModelCard(
         name=checkpoint.path.stem,
         architecture=architecture,
-        preprocessing=Preprocessing((322, 322), antialias=architecture.kind == "salad"),
+        preprocessing=checkpoint.preprocessing or Preprocessing((322, 322), antialias=architecture.kind == "salad"),
         preset="official",
         summary=f"weights from {checkpoint.path.name}",
         licence_weights="unknown: read from a file",

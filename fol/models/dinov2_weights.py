@@ -7,7 +7,8 @@ from pathlib import Path
 from fol.errors import CheckpointError, ConfigError
 from fol.models.backbone import DinoV2
 from fol.models.cards import WeightSource
-from fol.models.checkpoints import Checkpoint, load_strict, our_dinov2_name, read_checkpoint
+from fol.models.checkpoints import Checkpoint, load_strict, read_checkpoint
+from fol.models.published import our_dinov2_name
 from fol.models.weights import find_weights
 
 _URL = "https://dl.fbaipublicfiles.com/dinov2/dinov2_{0}/dinov2_{0}_pretrain.pth"
@@ -31,4 +32,4 @@ def load_dinov2(backbone: DinoV2, weights: str | Path = "auto") -> None:
     tensors = {our_dinov2_name(name): tensor for name, tensor in checkpoint.tensors.items() if name != "mask_token"}
     if any(name.startswith("backbone.") for name in tensors):
         raise CheckpointError(f"{weights}: a whole FoL model, not a backbone; use it as model={weights}")
-    load_strict(backbone, Checkpoint(checkpoint.path, tensors, {}))
+    load_strict(backbone, Checkpoint(checkpoint.path, tensors))

@@ -51,7 +51,7 @@ class FoLOutput:
 
 
 class FoL(nn.Module):
-    """The two-stage network. ``regions`` holds the switches between the presets."""
+    """The two-stage network. ``region_options`` holds the switches between the presets."""
 
     def __init__(
         self,
@@ -63,20 +63,21 @@ class FoL(nn.Module):
         attention: AttentionName = "sdpa",
     ) -> None:
         super().__init__()
-        self.regions = regions
+        self.region_options = regions
         self.backbone = DinoV2(backbone, attention)
         self.aggregation = OptimalTransportAggregation(aggregation)
         self.local_head = LocalHead(backbone.channels, local_hidden, local_dim)
+        self.whitening: nn.Module = nn.Identity()  # of extracted descriptors alone
 
     def forward(self, images: Tensor, training: bool | None = None) -> FoLOutput:
         """Run ``images [B, 3, H, W]``; ``training`` picks the region map and defaults to the module's mode."""
         training = self.training if training is None else training
         tokens: Tokens = self.backbone(images)
         grid = tokens.patch_map.shape[-2:]
-        guide = attention_guide(tokens.class_attention, self.backbone.config.heads, self.regions)
+        guide = attention_guide(tokens.class_attention, self.backbone.config.heads, self.region_options)
         aggregate = self.aggregation(tokens.class_token, tokens.patch_map, dustbin=1 - guide)
-        maps = region_maps(aggregate.assignment, tokens.class_attention, self.regions)
-        combined = maps.combine("both" if training else self.regions.test_map)
+        maps = region_maps(aggregate.assignment, tokens.class_attention, self.region_options)
+        combined = maps.combine("both" if training else self.region_options.test_map)
         return FoLOutput(
             descriptor=aggregate.descriptor,
             dense_local=self.local_head(tokens.patch_map),
@@ -85,7 +86,7 @@ class FoL(nn.Module):
             assignment=aggregate.assignment,
             maps=maps,
             region_map=combined.view(-1, *grid),
-            selected=select_patches(combined, self.regions.selection).view(-1, *grid),
+            selected=select_patches(combined, self.region_options.selection).view(-1, *grid),
         )
 
     def features(self, images: Tensor, forward: Callable[[Tensor], FoLOutput] | None = None) -> list[Features]:
@@ -99,7 +100,7 @@ class FoL(nn.Module):
         grid = (fine_size(height), fine_size(width))
         device = images.device
         rows, columns = (
-            patch_of_fine_cell(side, self.regions.alignment == "centred", device) for side in (height, width)
+            patch_of_fine_cell(side, self.region_options.alignment == "centred", device) for side in (height, width)
         )
         selected = output.selected[:, rows][:, :, columns]
         weights = upsample_map(output.region_map, grid)
@@ -112,13 +113,25 @@ class FoL(nn.Module):
             weights[image, row, column],
             tuple(selected.sum((1, 2)).tolist()),
         )
-        return [Features(*parts) for parts in zip(output.descriptor, local, output.region_map, strict=True)]
+        descriptors = self.whitening(output.descriptor)
+        return [Features(*parts) for parts in zip(descriptors, local, output.region_map, strict=True)]
+
+    def regions(self, images: Tensor) -> Tensor:
+        """Unit descriptors ``[B, 9, D]`` of parts of each image, the whole first: an extension.
+
+        See ``OptimalTransportAggregation.regions``.
+        """
+        tokens: Tokens = self.backbone(images)
+        guide = attention_guide(tokens.class_attention, self.backbone.config.heads, self.region_options)
+        return self.aggregation.regions(tokens.class_token, tokens.patch_map, dustbin=1 - guide)
 
     def max_tokens(self, image_size: tuple[int, int]) -> int:
         """Most local features that one image of this size (height, width) can give."""
         patches = [side // 14 for side in image_size]
-        kept = self.regions.selection
+        kept = self.region_options.selection
         count = kept if isinstance(kept, int) else max(1, round(kept * patches[0] * patches[1]))
-        owned = [torch.bincount(patch_of_fine_cell(side, self.regions.alignment == "centred")) for side in patches]
+        owned = [
+            torch.bincount(patch_of_fine_cell(side, self.region_options.alignment == "centred")) for side in patches
+        ]
         cells = (owned[0][:, None] * owned[1][None]).flatten().sort(descending=True).values
         return int(cells[:count].sum())

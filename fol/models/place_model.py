@@ -14,10 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fol.errors import ConfigError
+from fol.models.architecture import Backbone, Network
+from fol.models.backbone import BackboneConfig, DinoV2
 from fol.models.cards import ModelCard
 from fol.models.fol import FoL, Preset
 from fol.models.precision import NetworkPrecision, network_precision
-from fol.models.salad import Salad
+from fol.models.vgg import TrainFrom, Vgg16, VggConfig
+from fol.models.whitening import PcaWhitening
 from fol.types import Features, LocalFeatures
 
 
@@ -31,7 +34,7 @@ class PlaceModel(nn.Module):
     def __init__(
         self,
         card: ModelCard,
-        network: FoL | Salad,
+        network: Network,
         recipe: Mapping[str, Any] | None = None,
         *,
         precision: NetworkPrecision = "float32",
@@ -52,12 +55,37 @@ class PlaceModel(nn.Module):
 
     def with_trainable_blocks(self, count: int) -> PlaceModel:
         """The same weights (shared) with the last ``count`` blocks to train; the whole network when that is all."""
-        depth = self.card.architecture.backbone.depth
-        if not 0 <= count <= depth:
-            raise ConfigError(f"trainable_blocks={count}: {self.name} has {depth} blocks")
-        backbone = replace(self.card.architecture.backbone, trainable_blocks=count)
-        self.network.backbone.config = backbone
-        card = replace(self.card, architecture=replace(self.card.architecture, backbone=backbone))
+        backbone, config = self.network.backbone, self.card.architecture.backbone
+        if not isinstance(backbone, DinoV2) or not isinstance(config, BackboneConfig):
+            raise ConfigError(f"trainable_blocks={count}: {self.name} has no transformer, but {config.describe()}")
+        if not 0 <= count <= config.depth:
+            raise ConfigError(f"trainable_blocks={count}: {self.name} has {config.depth} blocks")
+        backbone.config = replace(config, trainable_blocks=count)
+        return self._with_backbone(backbone.config)
+
+    def with_train_from(self, first: TrainFrom) -> PlaceModel:
+        """The same weights (shared) with VGG16 to be trained from this block on; ``full``: all of it."""
+        backbone, config = self.network.backbone, self.card.architecture.backbone
+        if not isinstance(backbone, Vgg16) or not isinstance(config, VggConfig):
+            raise ConfigError(f"train_from={first}: {self.name} has no VGG16 to train, but {config.describe()}")
+        backbone.config = replace(config, train_from=first)
+        return self._with_backbone(backbone.config)
+
+    def with_whitening(self, whitening: PcaWhitening | None) -> PlaceModel:
+        """The same weights (shared) with this last step of what is extracted, None without; saved in the same file."""
+        wanted = self.card.architecture.aggregation.descriptor_dim
+        if whitening is not None and whitening.weight.shape[1] != wanted:
+            raise ConfigError(
+                f"the whitening takes {whitening.weight.shape[1]} values, the descriptor of {self.name} has {wanted}"
+            )
+        self.network.whitening = torch.nn.Identity() if whitening is None else whitening.to(self.device)
+        architecture = replace(self.card.architecture, whitening=None if whitening is None else whitening.dim)
+        return self._with_card(replace(self.card, architecture=architecture))
+
+    def _with_backbone(self, backbone: Backbone) -> PlaceModel:
+        return self._with_card(replace(self.card, architecture=replace(self.card.architecture, backbone=backbone)))
+
+    def _with_card(self, card: ModelCard) -> PlaceModel:
         return PlaceModel(card, self.network, self.recipe, precision=self.precision, compiled=self.compiled)
 
     @property
@@ -73,7 +101,7 @@ class PlaceModel(nn.Module):
     @property
     def descriptor_dim(self) -> int:
         """Length of the global descriptor."""
-        return self.card.architecture.aggregation.descriptor_dim
+        return self.card.architecture.descriptor_dim
 
     @property
     def local_dim(self) -> int:
@@ -116,7 +144,9 @@ class PlaceModel(nn.Module):
 
     @torch.inference_mode()
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
-        """Features of ``images [B, 3, H, W]`` (of ``transform`` or ``prepare``; H, W multiples of 14), one per image.
+        """Features of ``images [B, 3, H, W]`` (of ``transform`` or ``prepare``), one per image.
+
+        H and W are multiples of 14 for transformers, at least 32 for VGG16.
 
         ``original_sizes`` (width, height) per photo puts the local positions into its pixels; without it they
         are pixels of ``images``. Dropout is off whatever the mode of the module.

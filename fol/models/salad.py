@@ -23,6 +23,7 @@ class Salad(nn.Module):
         super().__init__()
         self.backbone = DinoV2(backbone, attention)
         self.aggregation = OptimalTransportAggregation(aggregation)
+        self.whitening: nn.Module = nn.Identity()  # of extracted descriptors alone
 
     def forward(self, images: Tensor) -> Aggregate:
         """Descriptor and assignment of ``images [B, 3, H, W]``."""
@@ -40,8 +41,16 @@ class Salad(nn.Module):
         maps = output.assignment.sum(1).view(-1, *grid)
         return [
             Features(descriptor, LocalFeatures.empty(device=images.device), region_map)
-            for descriptor, region_map in zip(output.descriptor, maps, strict=True)
+            for descriptor, region_map in zip(self.whitening(output.descriptor), maps, strict=True)
         ]
+
+    def regions(self, images: Tensor) -> Tensor:
+        """Unit descriptors ``[B, 9, D]`` of parts of each image, the whole first: an extension.
+
+        See ``OptimalTransportAggregation.regions``.
+        """
+        tokens: Tokens = self.backbone(images)
+        return self.aggregation.regions(tokens.class_token, tokens.patch_map)
 
     def max_tokens(self, image_size: tuple[int, int]) -> int:
         """Always 0: there is no second stage."""

@@ -10,16 +10,16 @@ from typing import Literal
 import torch
 
 from fol.errors import ConfigError
-from fol.models.backbone import PATCH_SIZE, AttentionName
-from fol.models.cards import CARDS, ModelCard, initialise
-from fol.models.checkpoints import Checkpoint, card_of_file, load_strict, read_checkpoint
-from fol.models.fol import PRESETS, FoL, Preset
+from fol.models.architecture import Network, initialise
+from fol.models.backbone import AttentionName
+from fol.models.cards import CARDS, ModelCard
+from fol.models.checkpoints import Checkpoint, card_of_file, load_backbone, load_strict, read_checkpoint
+from fol.models.fol import PRESETS, Preset
 from fol.models.place_model import PlaceModel
 from fol.models.precision import NetworkPrecision, resolve_precision
-from fol.models.salad import Salad
 from fol.models.weights import find_weights
 
-_FILE_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+_FILE_SUFFIXES = (".pth", ".pt", ".ckpt", ".tar", ".mat", ".safetensors")
 
 
 def list_models() -> list[str]:
@@ -46,11 +46,12 @@ def load_model(
     precision: NetworkPrecision | Literal["auto"] = "float32",
     compile: bool = False,
 ) -> PlaceModel:
-    """A model by its card's name, or from a file: an official ``.pth`` as published, or our safetensors.
+    """A model by its card's name, or from a file: as published (``fol.models.published``), or our safetensors.
 
     ``preset``: ``"official"`` computes what the published code computes, ``"fol"`` the same idea without its
     defects; None takes the card's (official files: official). ``heads``: only for a file whose heads are not
-    channels / 64. ``image_size``: (height, width) or one side, multiples of 14; None takes the card's.
+    channels / 64. ``image_size``: (height, width) or one side, multiples of 14 for transformers, at least 32 for
+    VGG16; None takes the card's.
 
     ``precision``: what the network computes in when it extracts (descriptors come out in float32, normalised there):
     ``"float32"`` is exact; ``"bfloat16"`` takes about half the time where the device has units for it, ``"float16"``
@@ -78,7 +79,9 @@ def load_model(
     if preset is not None:
         card = replace(card, preset=preset)
     if image_size is not None:
-        card = card.with_image_size(_checked_size(image_size))
+        size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+        card.architecture.backbone.check_image_size(size)
+        card = card.with_image_size(size)
     chosen = resolve_precision(precision, torch.device(device))
     recipe = {
         "name_or_path": str(name_or_path) if str(name_or_path) in CARDS else str(path.absolute()),
@@ -91,7 +94,7 @@ def load_model(
     return PlaceModel(card, network, recipe, precision=chosen, compiled=compile).to(device)
 
 
-def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: AttentionName) -> FoL | Salad:
+def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: AttentionName) -> Network:
     with torch.device("meta"):
         network = card.architecture.build(card.preset, attention)
     network.to_empty(device="cpu")
@@ -99,11 +102,6 @@ def _assemble(card: ModelCard, checkpoint: Checkpoint | None, attention: Attenti
         load_strict(network, checkpoint)
     else:
         initialise(network, card.seed)
+        if card.backbone_weights is not None:
+            load_backbone(network, read_checkpoint(find_weights(card.backbone_weights)))
     return network
-
-
-def _checked_size(image_size: tuple[int, int] | int) -> tuple[int, int]:
-    size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-    if any(side < PATCH_SIZE or side % PATCH_SIZE for side in size):
-        raise ConfigError(f"image_size {size[0]}x{size[1]}: both sides must be multiples of {PATCH_SIZE}")
-    return size

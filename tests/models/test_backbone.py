@@ -7,8 +7,9 @@ import torch
 from timm.layers import SwiGLUPacked
 
 from fol.errors import ConfigError
+from fol.models.architecture import initialise
 from fol.models.backbone import BackboneConfig, DinoV2, class_attention, interpolate_positions
-from fol.models.cards import CARDS, dinov2, initialise
+from fol.models.cards import CARDS, dinov2
 
 SMALL = BackboneConfig(channels=32, depth=5, heads=2, mlp_hidden=64, position_grid=5, trainable_blocks=2)
 

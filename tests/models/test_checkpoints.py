@@ -11,8 +11,10 @@ from safetensors.torch import load_file, save_file
 
 import fol
 from fol.errors import CheckpointError
-from fol.models.cards import Architecture, dinov2, fol_architecture
-from fol.models.checkpoints import infer_architecture, load_strict, read_checkpoint, save_safetensors
+from fol.models.architecture import Architecture
+from fol.models.cards import dinov2, fol_architecture
+from fol.models.checkpoints import Checkpoint, infer_architecture, load_strict, read_checkpoint, save_safetensors
+from fol.models.published import our_names
 
 KEYS = sorted((Path(__file__).parents[1] / "reference").glob("official_keys_*.json"))
 
@@ -27,9 +29,7 @@ def test_every_official_key_fits_the_architecture_read_off_the_shapes(keys, tmp_
     """The official layouts at full size, on the meta device."""
     shapes = json.loads(keys.read_text())
     state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    from fol.models.checkpoints import Checkpoint, _translated
-
-    checkpoint = Checkpoint(keys, _translated(keys, state), {})
+    checkpoint = Checkpoint(keys, our_names(keys, state)[0])
     name = keys.stem.removeprefix("official_keys_").removeprefix("dinov2_")
     architecture = infer_architecture(checkpoint, heads=4 if name == "tiny" else None)
     assert architecture == fol_architecture(dinov2(name))
@@ -89,7 +89,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
         (lambda s: s.update({"upconv2.bias": torch.zeros(64)}), r"local_head.upconv2.bias is \[64\], not \[128\]"),
         (lambda s: s["backbone.model.norm.bias"].fill_(torch.nan), "backbone.norm.bias has values that are not finite"),
         (lambda s: s.pop("backbone.model.cls_token"), "no tensor 'backbone.cls_token'"),
-        (lambda s: s.update({"module.upconv.bias": s["upconv.bias"]}), "two tensors mean 'local_head.upconv1.bias'"),
+        (lambda s: s.update({"module.upconv.bias": s["upconv.bias"]}), "two tensors mean 'upconv.bias'"),
     ],
 )
 def test_what_does_not_fit_is_named(change, message, official_state, tmp_path):

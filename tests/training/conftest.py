@@ -17,8 +17,9 @@ from fol.data.training import AUGMENTATIONS, PlaceBatchSampler, PlaceImages, hel
 from fol.losses import FOL_LOSSES
 from fol.models import PlaceModel
 from fol.models.aggregation import AggregationConfig
+from fol.models.architecture import Architecture, initialise
 from fol.models.backbone import BackboneConfig
-from fol.models.cards import Architecture, ModelCard, initialise
+from fol.models.cards import ModelCard
 from fol.models.preprocessing import Preprocessing
 from fol.training import LoopOptions, OptimizerOptions, ScheduleOptions, TrainingOptions, TrainingSetup
 

@@ -13,8 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fol.losses import FOL_LOSSES, FoLLoss
 from fol.models.aggregation import AggregationConfig
+from fol.models.architecture import Architecture, initialise
 from fol.models.backbone import BackboneConfig
-from fol.models.cards import Architecture, initialise
 from fol.training.distributed import gather_batch, rank, world_size
 
 LABELS = torch.arange(8) // 2

@@ -1,5 +1,6 @@
-"""Aggregations: patch tokens to one global descriptor, one file each."""
+"""Aggregations: local features of a photo to one global descriptor, one file each."""
 
+from fol.models.aggregation.netvlad import NetVlad, NetVladConfig
 from fol.models.aggregation.optimal_transport import (
     Aggregate,
     AggregationConfig,
@@ -7,4 +8,11 @@ from fol.models.aggregation.optimal_transport import (
     log_optimal_transport,
 )
 
-__all__ = ["Aggregate", "AggregationConfig", "OptimalTransportAggregation", "log_optimal_transport"]
+__all__ = [
+    "Aggregate",
+    "AggregationConfig",
+    "NetVlad",
+    "NetVladConfig",
+    "OptimalTransportAggregation",
+    "log_optimal_transport",
+]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fol.errors import ConfigError
+from fol.models.aggregation.quarters import REGIONS, add_quarters, quarters
 from fol.models.precision import at_least_float32
 
 
@@ -92,17 +93,39 @@ class OptimalTransportAggregation(nn.Module):
 
     def forward(self, class_token: Tensor, patch_map: Tensor, dustbin: Tensor | None = None) -> Aggregate:
         """``class_token [B, C]``, ``patch_map [B, C, h, w]``, ``dustbin [B, h*w]`` scores (image-dependent form)."""
+        features, assignment = self._assign(patch_map, dustbin)
+        clusters = _cluster_sums(features.flatten(2), assignment.flatten(2))
+        return Aggregate(self._descriptor(class_token, clusters), assignment.flatten(2))
+
+    def regions(self, class_token: Tensor, patch_map: Tensor, dustbin: Tensor | None = None) -> Tensor:
+        """Unit descriptors ``[B, 9, D]`` of the regions of ``quarters``; the first is that of ``forward``.
+
+        An extension: the plan couples all patches, so it is made once for the whole image; a region has the sums over
+        its own patches and the scene token of the whole.
+        """
+        parts = zip(*map(quarters, self._assign(patch_map, dustbin)), strict=True)
+        clusters = add_quarters(torch.stack([_cluster_sums(*part) for part in parts], dim=1))
+        return self._descriptor(class_token[:, None].expand(-1, REGIONS, -1), clusters)
+
+    def _assign(self, patch_map: Tensor, dustbin: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Features ``[B, cluster_dim, h, w]`` and the transport plan ``[B, clusters, h, w]`` without its dustbin."""
         scores = self.score(patch_map).flatten(2)
         if self.dust_bin is not None:
             dustbin = self.dust_bin.expand(len(scores), scores.shape[2])
         if dustbin is None:
             raise ValueError("this aggregation has no learned dustbin: give the dustbin scores")
         assignment = log_optimal_transport(scores, dustbin, self.config.iterations).exp()[:, :-1]
-        features = self.cluster_features(patch_map).flatten(2)
-        # [B, cluster_dim, clusters]: the cluster index is the fastest in the flattened descriptor.
-        clusters = features @ assignment.to(features.dtype).transpose(1, 2)
+        return self.cluster_features(patch_map), assignment.unflatten(2, patch_map.shape[-2:])
+
+    def _descriptor(self, class_token: Tensor, clusters: Tensor) -> Tensor:
+        """Unit rows from ``class_token [..., C]`` and sums ``[..., cluster_dim, clusters]``."""
         parts = [
             functional.normalize(at_least_float32(self.token_features(class_token)), dim=-1),
-            functional.normalize(at_least_float32(clusters), dim=1).flatten(1),
+            functional.normalize(at_least_float32(clusters), dim=-2).flatten(-2),
         ]
-        return Aggregate(functional.normalize(torch.cat(parts, dim=-1), dim=-1), assignment)
+        return functional.normalize(torch.cat(parts, dim=-1), dim=-1)
+
+
+def _cluster_sums(features: Tensor, assignment: Tensor) -> Tensor:
+    """``[B, cluster_dim, clusters]``: the cluster index is the fastest in the flattened descriptor."""
+    return features @ assignment.to(features.dtype).transpose(1, 2)
