@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from replicas.catalogue import write_native
 
 REPOSITORY = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: Commands that fetch published weights; a stand-in in the official layout is put where the download would be.
 PUBLISHED = re.compile(r"model=fol_vit[bl]14\b")
+#: Benchmarks that the documents have in downloads/: replicas of them.
+DOWNLOADS = {"msls": "msls_val", "tokyo247": "tokyo247", "nordland": "nordland_vprbench"}
 
 
 def blocks(document: Path) -> list[tuple[str, str]]:
@@ -44,6 +47,8 @@ def after_demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "city.fol/manifest.json",
     ):
         assert (folder / "demo" / name).stat().st_size, done.stdout
+    for name, benchmark in DOWNLOADS.items():
+        write_native(benchmark, folder / "downloads" / name)
     return folder
 
 

@@ -310,3 +310,21 @@ def test_names_are_consistent() -> None:
         assert own.protocols and own.native and own.access and own.title
         for protocol in own.protocols:
             assert own.name.startswith(protocol.dataset) and protocol.summary
+
+
+def test_the_document_lists_the_catalogue() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    text = text.partition("## Which there are")[2].partition("\n## ")[0]
+    rows = {line.split("`")[1]: line for line in text.splitlines() if line.startswith("| `")}
+    for own in CATALOGUE.values():
+        _, name, database, queries, protocols, *_ = (cell.strip() for cell in rows[own.name].split("|"))
+        assert name == f"`{own.name}`"
+        published = own.protocols[0].published
+        counts, exact = own.counts, own.counted
+        if counts is None and published is not None:
+            counts, exact = (published.database, published.queries), published.exact
+        told = ["-", "-"] if counts is None else [f"{count:,}{'' if exact else '*'}" for count in counts]
+        assert [database, queries] == told
+        named = [part.strip("` ") for part in protocols.split(",")]
+        full = [f"{own.name}{part}" if part.startswith("@") else part for part in named]
+        assert full == [protocol.name for protocol in own.protocols]
