@@ -58,7 +58,7 @@ class Quantiser:
 
     def encode(self, descriptors: Tensor) -> tuple[Tensor, Tensor]:
         """Codes ``[L, D]`` int8 and bias ``[L]`` float32 (``x . mean``) of descriptors ``[L, D]``."""
-        codes = (self.rotated(descriptors) * self.scale).round_().clamp_(-MAX_CODE, MAX_CODE)
+        codes = self.rotated(descriptors).mul_(self.scale).round_().clamp_(-MAX_CODE, MAX_CODE)
         return codes.to(torch.int8), self.bias(descriptors)
 
     def rotated(self, descriptors: Tensor, scale: float = 1.0) -> Tensor:
