@@ -24,13 +24,15 @@ from fol.training.options import (
     ValidationOptions,
 )
 from fol.training.reporting import TrainingProgress
-from fol.training.run import TrainingResult, TrainingSetup, train
+from fol.training.run import TrainingResult, train
+from fol.training.setup import Losses, TrainingSetup
 from fol.training.validation import ValidationScores
 
 __all__ = [
     "CsvHistory",
     "GuardOptions",
     "LoopOptions",
+    "Losses",
     "OptimizerOptions",
     "ScheduleOptions",
     "TrainingOptions",

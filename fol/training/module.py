@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fol.data.training import BatchAugmentation
+from fol.data.training import BatchAugmentation, PlaceImages
 from fol.losses import LossTerms
 from fol.models import PlaceModel
 from fol.models.fol import FoL
 from fol.training.batches import TrainingBatch
 from fol.training.distributed import rank
+from fol.training.generations import Generations, frozen_copy
 from fol.training.objectives import Objective
 from fol.training.options import TrainingOptions
-from fol.training.schedule import build_optimizer, learning_rate_factor
+from fol.training.schedule import build_optimizer, restarted
 
 #: Seeds of consecutive runs lie the first number of batches apart, those of consecutive batches the second number of
 #: ranks: none is used twice by runs of fewer batches on fewer ranks.
@@ -28,7 +32,8 @@ class PlaceTraining(lightning.LightningModule):
     """Trains the network of a ``PlaceModel`` towards an objective.
 
     Everything random in a step (dropout, augmentation, partners in a loss) is seeded from the run's seed and the number
-    of the batch, so a resumed run draws what the uninterrupted one draws. Lightning saves ``network`` only.
+    of the batch, so a resumed run draws what the uninterrupted one draws. Lightning saves ``network``, and the teacher
+    where ``generations`` have one. ``optimizer_steps`` of each generation, or of the run alone.
     """
 
     def __init__(
@@ -37,8 +42,9 @@ class PlaceTraining(lightning.LightningModule):
         objective: Objective,
         augmentation: BatchAugmentation,
         options: TrainingOptions,
-        optimizer_steps: int,
+        optimizer_steps: Sequence[int],
         trained_on: str = "",
+        generations: Generations | None = None,
     ) -> None:
         super().__init__()
         objective.check(model.network, model.name)
@@ -54,6 +60,7 @@ class PlaceTraining(lightning.LightningModule):
         self.options = options
         self.optimizer_steps = optimizer_steps
         self.trained_on = trained_on
+        self.generations = generations
         self.last: LossTerms | None = None
         self.last_spread: Tensor = torch.ones(())
         self._scale = 1.0
@@ -65,6 +72,48 @@ class PlaceTraining(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Note the scale that the first step starts from: of a resumed run, the one that was restored."""
         self._scale = self._loss_scale()
+        if self.generations is not None and self.generations.teacher is not None:
+            self.generations.teacher.to(self.device)
+
+    def begin_epoch(self, epoch: int) -> bool:
+        """Begin the generation that ``epoch`` is the first of, if it is; whether there is a teacher now."""
+        generations = self.generations
+        if generations is None:
+            return False
+        if generations.at(epoch) != generations.number:
+            generations.begin(generations.at(epoch), self.network)
+            for optimizer in self.trainer.optimizers:
+                optimizer.state.clear()  # no momentum of the generation before
+        return generations.teacher is not None
+
+    @torch.inference_mode()
+    def describe(self, images: PlaceImages, rows: NDArray[np.float32], numbers: Sequence[int], batch_size: int) -> None:
+        """Write the descriptors of photos into their ``rows [M, D]``: in evaluation mode, not augmented."""
+        training = self.network.training
+        self.network.eval()
+        for start in range(0, len(numbers), batch_size):
+            some = list(numbers[start : start + batch_size])
+            photos = torch.stack([images[number] for number in some]).to(self.device).float().div(255)
+            rows[some] = self.network(self.card.preprocessing.normalise(photos)).descriptor.float().cpu().numpy()
+        self.network.train(training)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The teacher and its generation belong to the state."""
+        if self.generations is not None:
+            teacher = self.generations.teacher
+            checkpoint["generation"] = {
+                "number": self.generations.number,
+                "teacher": None if teacher is None else teacher.state_dict(),
+            }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The inverse of ``on_save_checkpoint``."""
+        if self.generations is not None:
+            state = checkpoint["generation"]
+            self.generations.number = int(state["number"])
+            if state["teacher"] is not None:
+                self.generations.teacher = frozen_copy(self.network)
+                self.generations.teacher.load_state_dict(state["teacher"])
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Total loss of one batch; each loss and the spread of the descriptors are kept for the callbacks."""
@@ -83,7 +132,7 @@ class PlaceTraining(lightning.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser over what is trained, and its schedule per step."""
         optimizer = build_optimizer(self.network.named_parameters(), self.options.optimizer)
-        factor = learning_rate_factor(self.options.schedule, self.optimizer_steps)
+        factor = restarted(self.options.schedule, self.optimizer_steps)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -31,10 +31,11 @@ class ScheduleOptions:
     """Learning rate as a factor of ``lr``: a linear ``warmup`` from zero, then from 1 to ``final`` and constant.
 
     ``steps``: optimiser steps until ``final`` is reached, warm-up included; None is the length of the run. The
-    published one is linear, without warm-up, 1 to 0.1 in 10,000 steps (official: train.py:75,126).
+    published one is linear, without warm-up, 1 to 0.1 in 10,000 steps (official: train.py:75,126). ``step`` multiplies
+    the rate by ``final`` after every ``steps`` steps.
     """
 
-    name: Literal["linear", "cosine", "constant"] = "linear"
+    name: Literal["linear", "cosine", "constant", "step"] = "linear"
     warmup: int = 0
     final: float = 0.1
     steps: int | None = None

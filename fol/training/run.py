@@ -7,9 +7,9 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,47 +19,22 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 
-from fol.data import PlaceDataset
-from fol.data.training import AugmentationOptions, BatchAugmentation, PlaceBatchSampler, PlaceImages
 from fol.errors import CheckpointError, ConfigError
 from fol.evaluation.environment import environment
 from fol.files import remove_leftovers, write_atomically, writer_lock
-from fol.losses import FoLLossOptions, MultiSimilarityOptions
-from fol.models import PlaceModel
-from fol.reranking import RerankOptions
-from fol.training.batches import RunLength, TrainingBatches
+from fol.training.batches import TrainingBatches
 from fol.training.distributed import launched_rank
 from fol.training.guards import Guard
 from fol.training.history import CsvHistory
 from fol.training.keeper import BEST, FINAL, LAST, RunKeeper, save_weights
 from fol.training.loggers import TensorBoardHistory, finish_loggers
 from fol.training.module import PlaceTraining
-from fol.training.objectives import place_objective
 from fol.training.options import TrainingOptions
 from fol.training.reporting import Reporter, Watcher
+from fol.training.setup import TrainingSetup, assemble
 from fol.training.validation import ValidationScores, check_validation_sets
 
 CONFIG = "run.json"
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingSetup:
-    """What a run is made of.
-
-    ``identity``: settings that must not change between a run and its resumption; the model's card, the losses, the
-    optimiser, the schedule and the augmentation are always compared.
-    """
-
-    model: PlaceModel
-    losses: FoLLossOptions | MultiSimilarityOptions
-    images: PlaceImages
-    sampler: PlaceBatchSampler
-    validation: Sequence[PlaceDataset]
-    options: TrainingOptions
-    augmentation: AugmentationOptions = field(default_factory=AugmentationOptions)
-    matching: RerankOptions = field(default_factory=RerankOptions)
-    workers: int = 0
-    identity: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,9 +78,6 @@ def train(
     options.check()
     options.check_machine()
     check_validation_sets(setup.validation)
-    length = RunLength.of(setup.sampler, options.loop.epochs, options.loop.steps)
-    if not length.total:
-        raise ConfigError("the training set gives no batch: lower batch.places, or set batch.drop_last=false")
     out.mkdir(parents=True, exist_ok=True)
     first = launched_rank() == 0  # of several processes one owns the folder
     with writer_lock(out) if first else nullcontext():
@@ -113,12 +85,8 @@ def train(
         if first:
             remove_leftovers(out)
             write_atomically(out / CONFIG, _description(setup, config))
-        batches = TrainingBatches(setup.images, setup.sampler, length, setup.workers)
-        steps = -(-length.total // options.loop.accumulate)
-        objective = place_objective(setup.losses, setup.sampler.places)
-        module = PlaceTraining(
-            setup.model, objective, BatchAugmentation(setup.augmentation), options, steps, setup.sampler.places.name
-        )
+        module, source, length = assemble(setup, out)
+        batches = TrainingBatches(setup.images, source, length, setup.workers)
         every = options.loop.log_every
         guard = Guard(options.guard, scaled=options.loop.precision == "16-mixed", every=every)
         reporter = Reporter(every, length.per_epoch, watch)
@@ -270,8 +238,7 @@ def _description(setup: TrainingSetup, config: Mapping[str, Any] | None) -> byte
         "parts": _parts(setup),
         "config": config,
         "model": setup.model.name,
-        "images": len(setup.sampler.places.images),
-        "places": len(setup.sampler.places.places),
+        "training_set": setup.summary,
         "validation": {dataset.name: dataset.summary for dataset in setup.validation},
         "environment": environment(setup.model.device),
     }

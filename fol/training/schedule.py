@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -19,12 +20,26 @@ def learning_rate_factor(options: ScheduleOptions, total: int) -> Callable[[int]
     def factor(step: int) -> float:
         if step < options.warmup:
             return (step + 1) / (options.warmup + 1)
-        done = min(1.0, (step - options.warmup) / (end - options.warmup))
         if options.name == "constant":
             return 1.0
+        if options.name == "step":
+            return float(options.final ** ((step - options.warmup) // (options.steps or total)))
+        done = min(1.0, (step - options.warmup) / (end - options.warmup))
         if options.name == "cosine":
             done = (1 - math.cos(math.pi * done)) / 2
         return 1.0 + (options.final - 1.0) * done
+
+    return factor
+
+
+def restarted(options: ScheduleOptions, lengths: Sequence[int]) -> Callable[[int], float]:
+    """``learning_rate_factor`` of several parts of a run, of ``lengths`` steps, each of which begins it anew."""
+    ends = list(accumulate(lengths))
+    factors = [learning_rate_factor(options, length) for length in lengths]
+
+    def factor(step: int) -> float:
+        part = next((number for number, end in enumerate(ends) if step < end), len(ends) - 1)
+        return factors[part](step - (ends[part] - lengths[part]))
 
     return factor
 

@@ -74,7 +74,7 @@ def test_schedule_waits_while_the_loss_scaler_skips_steps(
     setup = make_setup()
     augmentation = BatchAugmentation(setup.augmentation)
     objective = place_objective(setup.losses, setup.sampler.places)
-    module = PlaceTraining(setup.model, objective, augmentation, setup.options, 6)
+    module = PlaceTraining(setup.model, objective, augmentation, setup.options, [6])
     # the scale at the start and after each step: halved when the step was skipped, doubled from time to time
     scales = iter([8.0, 4.0, 4.0, 8.0, 4.0])
     monkeypatch.setattr(PlaceTraining, "_loss_scale", lambda self: next(scales))

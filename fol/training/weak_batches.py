@@ -1,0 +1,184 @@
+"""Batches of weakly supervised tuples, mined with the network as it is: round after round of queries.
+
+Before each round all photos are described anew, in evaluation mode and without augmentation, and the tuples of its
+queries are mined (OpenIBL: ibl/utils/data/sampler.py, examples/netvlad_img.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fol.data.training import TrainingPlaces
+from fol.data.training.weak_places import WeakPlaces
+from fol.errors import ConfigError
+from fol.training.batches import Slot
+from fol.training.distributed import rank, world_size
+from fol.training.mining import MiningOptions, NegativeMemory, WeakTuples, find_neighbours, mine
+
+QUERY, POSITIVE, NEGATIVE, DIFFICULT = range(4)
+ROLES = 4  # a slot's role is that of its image, plus so many times the number of its tuple
+
+
+@dataclass(frozen=True, eq=False)
+class WeakSampling:
+    """What the tuples of a run are made from.
+
+    ``tuples`` a batch has on each rank; ``round`` queries go from one description of all photos to the next.
+    """
+
+    places: WeakPlaces
+    mining: MiningOptions
+    tuples: int = 4
+    round: int = 1000
+    seed: int = 0
+
+    def check(self) -> None:
+        """``ConfigError`` for a value out of range."""
+        self.mining.check()
+        for name, value, low in (("tuples", self.tuples, 1), ("round", self.round, 1), ("seed", self.seed, 0)):
+            if value < low:
+                raise ConfigError(f"weak.{name}={value}: it must be at least {low}")
+
+
+class WeakBatches:
+    """See ``BatchSource``. ``describe`` writes rows ``[start, stop)`` of the descriptors ``[M, D]`` of all photos.
+
+    ``before_epoch`` is called before the first round of each epoch, and whether the teacher's neighbours are wanted is
+    what it returns. ``file`` holds the descriptors of the round.
+    """
+
+    def __init__(
+        self,
+        sampling: WeakSampling,
+        dim: int,
+        describe: Callable[[NDArray[np.float32], Sequence[int]], None],
+        before_epoch: Callable[[int], bool],
+        file: Path,
+        device: torch.device | str,
+        world: int = 1,
+    ) -> None:
+        sampling.check()
+        self.sampling, self.dim, self.world = sampling, dim, world
+        self.describe, self.before_epoch, self.file, self.device = describe, before_epoch, file, device
+        self.memory = NegativeMemory.empty(sampling.places, sampling.mining)
+        self._round: tuple[int, int] | None = None  # epoch and number
+        self._tuples: WeakTuples | None = None
+        self._reciprocal = False
+
+    @property
+    def seed(self) -> int:
+        """See ``BatchSource``."""
+        return self.sampling.seed
+
+    def __len__(self) -> int:
+        return sum(self._batches_of_rounds())
+
+    def batches(self, epoch: int, position: int, rank: int, world: int) -> Iterator[list[Slot]]:
+        """See ``BatchSource``. Of a round with fewer tuples than batches, some come again."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.sampling.places.queries)
+        first = 0
+        for number, count in enumerate(self._batches_of_rounds()):
+            if position < first + count:
+                if self._round != (epoch, number):
+                    start = number * self.sampling.round
+                    self._mine(epoch, number, np.sort(order[start : start + self.sampling.round]))
+                assert self._tuples is not None
+                shuffled = np.random.default_rng([self.seed, epoch, number, 1]).permutation(len(self._tuples))
+                shares = np.array_split(np.resize(shuffled, max(len(shuffled), count * world)), count * world)
+                for batch in range(position - first, count):
+                    yield self._slots(shares[batch * world + rank])
+                position = first + count
+            first += count
+
+    def state_dict(self) -> dict[str, Any]:
+        """See ``BatchSource``: the tuples of the round, which the network that mined them is needed for, and memory."""
+        tuples = self._tuples
+        fields = () if tuples is None else (tuples.query, tuples.positive, tuples.negatives, tuples.difficult)
+        return {
+            "round": None if self._round is None else list(self._round),
+            "tuples": [torch.from_numpy(field.copy()) for field in fields],
+            "memory": self.memory.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See ``BatchSource``."""
+        self.memory = NegativeMemory.from_state(state["memory"], self.sampling.places, self.sampling.mining)
+        self._round = None if state["round"] is None else (state["round"][0], state["round"][1])
+        self._tuples = WeakTuples(*(field.numpy() for field in state["tuples"])) if state["tuples"] else None
+
+    def _batches_of_rounds(self) -> list[int]:
+        queries, each = len(self.sampling.places.queries), self.sampling.round
+        sizes = [min(each, queries - start) for start in range(0, queries, each)]
+        return [-(-size // (self.sampling.tuples * self.world)) for size in sizes]
+
+    def _mine(self, epoch: int, number: int, queries: NDArray[np.int64]) -> None:
+        sampling = self.sampling
+        reciprocal = self.before_epoch(epoch) if number == 0 else self._reciprocal
+        self._reciprocal = reciprocal
+        features = self._descriptors()
+        options = sampling.mining
+        neighbours = None
+        if reciprocal and options.pos_num:
+            neighbours = find_neighbours(features, sampling.places, options, device=self.device)
+        self._tuples = mine(
+            features,
+            sampling.places,
+            queries,
+            options,
+            self.memory,
+            (self.seed, epoch, number),
+            neighbours=neighbours,
+            device=self.device,
+        )
+        if not len(self._tuples):
+            raise ConfigError(
+                f"no query of {len(queries)} has a negative that violates the margin: set mining.violating_only=false, "
+                "or end the training here"
+            )
+        self.memory = self.memory.updated(sampling.places, self._tuples)
+        self._round = (epoch, number)
+
+    def _descriptors(self) -> NDArray[np.float32]:
+        """Of all photos, by all ranks together."""
+        count = len(self.sampling.places.images)
+        if rank() == 0:
+            with self.file.open("wb") as file:
+                file.truncate(count * self.dim * 4)
+        _wait()
+        features: NDArray[np.float32] = np.memmap(self.file, np.float32, "r+", shape=(count, self.dim))
+        self.describe(features, range(count)[rank() :: world_size()])
+        _wait()
+        return features
+
+    def _slots(self, members: NDArray[np.int64]) -> list[Slot]:
+        assert self._tuples is not None
+        slots: list[Slot] = []
+        for number, member in enumerate(members.tolist()):
+            own = (
+                (QUERY, self._tuples.query[[member]]),
+                (POSITIVE, self._tuples.positive[[member]]),
+                (NEGATIVE, self._tuples.negatives[member]),
+                (DIFFICULT, self._tuples.difficult[member]),
+            )
+            slots += [(image, number * ROLES + role) for role, images in own for image in images.tolist() if image >= 0]
+        return slots
+
+
+def single_places(places: WeakPlaces) -> TrainingPlaces:
+    """The photos as a training set in which each is a place of its own, as photos are read by place."""
+    numbers = np.arange(len(places.images))
+    names = tuple(str(number) for number in numbers.tolist())
+    none = np.empty((0, 2), np.int64)
+    return TrainingPlaces(places.name, places.images, numbers, names, ("",) * len(names), None, none)
+
+
+def _wait() -> None:
+    if world_size() > 1:
+        torch.distributed.barrier()
