@@ -40,6 +40,7 @@ VERBS: Mapping[str, Verb] = {
     "locate": Verb("find where photos were taken, with a map", {"photos": True}),
     "evaluate": Verb("recall of both stages on data sets", {"datasets": True}),
     "data": Verb("benchmarks: list them, check their photos, lay them out", {"action": False, "name": False}),
+    "report": Verb("several evaluations side by side on one page", {"folders": True}),
     "challenge": Verb(
         "predictions for the MSLS challenge: write those of an evaluation, or score some",
         {"action": False, "source": False},

@@ -14,25 +14,55 @@ from fol.data import PlaceDataset, printable, read_dataset
 from fol.data.catalogue import read_protocol
 from fol.errors import ConfigError
 from fol.evaluation import CachedModel, EvaluationResult, evaluate, result_table
+from fol.evaluation.journal import read_rankings
+from fol.evaluation.processes import Processes
+from fol.evaluation.report import RANKINGS, RESULTS
 from fol.localizer import Localizer
+from fol.reporting import Evaluated, write_comparison, write_run_page
 from fol.retrieval import PlaceMap, parse_bytes
 from fol.types import Extractor
+
+COMPARISON = "comparison.html"
 
 
 def run(config: DictConfig) -> None:
     """Answer every query of every data set with every model; write and print the results."""
+    if config.pictures < 0:
+        raise ConfigError(f"pictures={config.pictures}: it must be 0 or more")
     datasets = configured_datasets(config)
     for dataset in datasets:
         note(dataset.summary)
         if dataset.positives is None:
             raise ConfigError(f"{dataset.root} has no ground truth: give it coordinates or a ground_truth.csv")
     several = len(datasets) > 1 or bool(config.models)
+    evaluated: list[Evaluated] = []
     for name, model in configured_extractors(config):
         for dataset in datasets:
             folder = Path(config.out) / folder_name(dataset) / name if several else Path(config.out)
             result = evaluate_dataset(config, model, dataset, folder)
+            evaluated.append(Evaluated(result, folder, dataset))
             out.print(result_table(result))
-            say(f"results: {folder / 'results.json'}")
+            say(f"results: {folder / RESULTS}")
+            if config.report and Processes.join().rank == 0:
+                say(f"report: {run_page(evaluated[-1], model, config.pictures)}")
+    if several and config.report and Processes.join().rank == 0:
+        say(f"comparison: {write_comparison(evaluated, Path(config.out) / COMPARISON, pictures=config.pictures)}")
+
+
+def run_page(evaluated: Evaluated, model: Extractor, pictures: int) -> Path:
+    """Write the page of an evaluation that has its data set."""
+    assert evaluated.dataset is not None
+    rankings = read_rankings(evaluated.folder / RANKINGS)
+    with progress_bar("drawing queries") as progress:
+        return write_run_page(
+            evaluated.folder,
+            evaluated.dataset,
+            evaluated.result,
+            rankings,
+            model,
+            pictures=pictures,
+            progress=progress,
+        )
 
 
 def configured_datasets(config: DictConfig) -> list[PlaceDataset]:

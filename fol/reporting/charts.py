@@ -117,9 +117,8 @@ def _line(curve: Curve, at: Callable[[float, float], tuple[float, float]], xlabe
 
 
 def _legend(curves: Sequence[Curve]) -> Markup:
-    key = Markup(
-        '<li><svg class="key" viewBox="0 0 22 8"><g class="c{}{}"><path class="line" d="M1 4H21"/></g></svg>{}'
-    )
+    line = Markup('<svg class="key" viewBox="0 0 22 8"><g class="c{}{}"><path class="line" d="M1 4H21"/></g></svg>')
+    key = Markup("<li>") + line + Markup("{}</li>")
     entries = [
         key.format(curve.colour % COLOURS, " dashed" if curve.dashed else "", curve.name)
         for curve in curves

@@ -72,19 +72,38 @@ def groups(evaluated: Sequence[Evaluated]) -> list[Group]:
     found: dict[tuple[object, ...], list[int]] = {}
     for number, each in enumerate(evaluated):
         found.setdefault(_terms(each.result), []).append(number)
-    titles = Counter(_title(evaluated[own[0]].result) for own in found.values())
-    protocols = Counter((_title(r), r.subject.protocol) for r in (evaluated[own[0]].result for own in found.values()))
-    result = []
-    for own in found.values():
-        first = evaluated[own[0]].result
-        title = _title(first)
-        if titles[title] > 1:
-            more = f"{len(first.queries)} queries, {first.without_positives}"
-            alone = protocols[title, first.subject.protocol] == 1 and first.subject.protocol != title
-            title = f"{title} ({first.subject.protocol if alone else more})"
-        members = tuple(evaluated[i] for i in own)
-        result.append(Group(title, protocol_in_words(first), members, tuple(labels[i] for i in own)))
-    return result
+    titles = _titles([evaluated[own[0]].result for own in found.values()])
+    return [
+        Group(
+            title,
+            protocol_in_words(evaluated[own[0]].result),
+            tuple(evaluated[i] for i in own),
+            tuple(labels[i] for i in own),
+        )
+        for title, own in zip(titles, found.values(), strict=True)
+    ]
+
+
+def _titles(firsts: Sequence[EvaluationResult]) -> list[str]:
+    """Different titles, one for the first result of each group: namesakes with what they differ in."""
+    parts = [
+        (
+            _title(result),
+            result.subject.protocol,
+            f"{len(result.queries)} queries",
+            f"{result.subject.num_database} images",
+            result.without_positives,
+        )
+        for result in firsts
+    ]
+    titles: list[str] = []
+    for own in parts:
+        namesakes = [other for other in parts if other[0] == own[0]]
+        more = [own[i] for i in range(1, len(own)) if len({other[i] for other in namesakes}) > 1]
+        title = f"{own[0]} ({', '.join(more)})" if more else own[0]
+        before = sum(other == own for other in parts[: len(titles)])
+        titles.append(f"{title}, variant {before + 1}" if parts.count(own) > 1 else title)
+    return titles
 
 
 def _title(result: EvaluationResult) -> str:

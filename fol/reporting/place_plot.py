@@ -15,7 +15,7 @@ from fol.types import Position
 
 _SIDE, _EDGE = 720.0, 14.0  # units
 _LOWEST = 200.0
-_CELL = 1.2  # units: of points of one kind nearer than this one is drawn
+_CELL = 2.0  # units: of points of one kind nearer than this one is drawn
 _MOST_ZONES = 6
 #: What is drawn later lies on top.
 _DRAWN: tuple[Outcome, ...] = ("right", "no positives", "skipped", "wrong", "gained", "lost")

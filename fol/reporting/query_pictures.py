@@ -21,7 +21,7 @@ from fol.evaluation.measures import stage_list
 from fol.evaluation.result import Stage
 from fol.reporting.album import LARGE, Album, png
 from fol.reranking import Method, RerankOptions, rerank
-from fol.types import Extractor, Features, Position
+from fol.types import Extractor, Features, LocalFeatures, Position
 from fol.visualization.matches import COLOURS as LINE_COLOURS
 from fol.visualization.matches import MAX_LINES, as_array, matches_caption, strongest
 from fol.visualization.regions import COLOURS as REGION_COLOURS
@@ -43,17 +43,17 @@ class PictureMaker:
 
     def details(self, query: int, ranking: QueryRanking) -> Document:
         """JSON values: ``photo`` (number in the album, or None), ``stages``, ``matches`` and ``regions``."""
-        place = self.dataset.queries[query]
-        photo = self.album.add(place.image, LARGE)
-        matched: Document = {"matches": None, "regions": None}
-        final = self._counted(query, ranking, self.result.stages[-1])
+        photo = self.album.add(self.dataset.queries[query].image, LARGE)
+        best = {stage: self._counted(query, ranking, stage) for stage in self.result.stages}
+        drawn: Document = {"matches": [], "regions": None}
+        final = best[self.result.stages[-1]]
         if final and self.model is not None and photo is not None:
-            matched = self._matched(query, final[0][0], photo)
+            right = [entry for entry, _, _ in [*final, *best["global"]] if self._right(query, entry)]
+            drawn = self._drawn(self.model, query, photo, list(dict.fromkeys([final[0][0], *right[:1]])))
         stages = [
-            {"stage": stage, "top": [self._answer(query, *entry) for entry in self._counted(query, ranking, stage)]}
-            for stage in self.result.stages
+            {"stage": stage, "top": [self._answer(query, *entry) for entry in found]} for stage, found in best.items()
         ]
-        return {"photo": photo, "stages": stages, **matched}
+        return {"photo": photo, "stages": stages, **drawn}
 
     def _counted(self, query: int, ranking: QueryRanking, stage: Stage) -> list[tuple[int, float | None, int | None]]:
         """The best answers (database index, score, number of matches) as they count: without what the ground truth
@@ -76,56 +76,64 @@ class PictureMaker:
         one_per = self.dataset.rules.one_per
         return entry if one_per is None else int(one_per[entry])
 
+    def _right(self, query: int, entry: int) -> bool:
+        positives = (self.dataset.positives or ())[query]
+        return self._number(entry) in {self._number(positive) for positive in positives.tolist()}
+
     def _answer(self, query: int, entry: int, score: float | None, matches: int | None) -> Document:
-        place, positives = self.dataset.database[entry], (self.dataset.positives or ())[query]
+        place = self.dataset.database[entry]
         return {
             "name": place.name,
             "score": score,
             "matches": matches,
-            "right": self._number(entry) in {self._number(right) for right in positives.tolist()},
+            "right": self._right(query, entry),
             "distance": distance(self.dataset.queries[query].position, place.position),
             "photo": self.album.add(place.image),
         }
 
-    def _matched(self, query: int, entry: int, photo: int) -> Document:
-        """Match lines to the best answer and the region map; None each where the model or the photos give none."""
-        place = self.dataset.database[entry]
-        other = self.album.add(place.image, LARGE)
+    def _drawn(self, model: Extractor, query: int, photo: int, entries: Sequence[int]) -> Document:
+        """The region map and match lines to these database images, as far as model and photos give them."""
         try:
             picture = load_image(self.dataset.queries[query].image)
-            features = self._extract(picture, self.dataset.rules.query_short_side)
-            regions = None if features.region_map is None else self.album.put(_heat(region_values(features.region_map)))
-            if other is None or not len(features.local):
-                return {"matches": None, "regions": regions}
-            candidate = load_image(place.image)
-            local = self._extract(candidate).local
         except ImageError:
-            return {"matches": None, "regions": None}
+            return {"matches": [], "regions": None}
+        features = _extract(model, picture, self.dataset.rules.query_short_side)
+        regions = None if features.region_map is None else self.album.put(_heat(region_values(features.region_map)))
+        matches = []
+        for entry in entries if len(features.local) else ():
+            place = self.dataset.database[entry]
+            other = self.album.add(place.image, LARGE)
+            try:
+                candidate = load_image(place.image)
+            except ImageError:
+                continue
+            lines = self._lines(features.local, _extract(model, candidate).local)
+            sides = {"photos": [photo, other], "sizes": [picture.size, candidate.size]}
+            matches.append({**sides, **lines, "right": self._right(query, entry), "best": entry == entries[0]})
+        return {"matches": matches, "regions": regions}
+
+    def _lines(self, query: LocalFeatures, candidate: LocalFeatures) -> Document:
+        """The strongest matches under the result's options: ends (x, y, x, y) in pixels, and their colours."""
         method: Method = "official" if self.result.subject.method == "official" else "fol"
         options = RerankOptions(**dict(self.result.subject.options))  # type: ignore[arg-type]
-        ranked = rerank(features.local, [local], method=method, return_matches=True, options=options)
+        ranked = rerank(query, [candidate], method=method, return_matches=True, options=options)
         (pairs,) = ranked.matches or (torch.zeros(0, 2, dtype=torch.int64),)
         rows = pairs.cpu().numpy()
-        weights = as_array(features.local.weights)[rows[:, 0]] * as_array(local.weights)[rows[:, 1]]
+        weights = as_array(query.weights)[rows[:, 0]] * as_array(candidate.weights)[rows[:, 1]]
         chosen = strongest(weights, MAX_LINES)
-        ends = [as_array(side.positions)[rows[chosen, i]] for i, side in enumerate((features.local, local))]
+        ends = [as_array(side.positions)[rows[chosen, i]] for i, side in enumerate((query, candidate))]
         return {
-            "regions": regions,
-            "matches": {
-                "photos": [photo, other],
-                "sizes": [picture.size, candidate.size],
-                "lines": np.concatenate(ends, axis=1).round(1).tolist(),
-                "colours": _line_colours(np.sqrt(np.clip(weights[chosen], 0, None))),
-                "caption": matches_caption(len(chosen), len(rows)),
-            },
+            "lines": np.concatenate(ends, axis=1).round(1).tolist(),
+            "colours": _line_colours(np.sqrt(np.clip(weights[chosen], 0, None))),
+            "caption": matches_caption(len(chosen), len(rows)),
         }
 
-    def _extract(self, photo: Image.Image, short_side: int | None = None) -> Features:
-        assert self.model is not None
-        resized = photo if short_side is None else with_short_side(photo, short_side)
-        with torch.inference_mode():
-            (features,) = self.model.extract(self.model.transform(resized)[None], [photo.size])
-        return features
+
+def _extract(model: Extractor, photo: Image.Image, short_side: int | None = None) -> Features:
+    resized = photo if short_side is None else with_short_side(photo, short_side)
+    with torch.inference_mode():
+        (features,) = model.extract(model.transform(resized)[None], [photo.size])
+    return features
 
 
 def distance(a: Position | None, b: Position | None) -> float | None:

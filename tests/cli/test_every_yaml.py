@@ -29,6 +29,7 @@ NEEDED = {
     "compact": ["map=x"],
     "data": ["action=list"],
     "challenge": ["action=score", "source=x"],
+    "report": ["folders=[x]"],
     "locate": ["photos=[x]", "map=y"],
     "evaluate": ["data.root=x"],
     "convert": ["model=x.pth", "out=y"],

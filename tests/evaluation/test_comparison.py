@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from fol.errors import ConfigError
-from fol.evaluation import EvaluationResult, MatchCount, QueryResult, Subject, comparison_table, write_result
-
-TOOL = Path(__file__).parents[2] / "tools" / "compare.py"
+from fol.evaluation import EvaluationResult, MatchCount, QueryResult, Subject, comparison_table
 
 
 def result(model: str, dataset: str, ranks: list[tuple[int, int]], **changes: object) -> EvaluationResult:
@@ -59,18 +54,3 @@ def test_what_cannot_stand_in_one_row() -> None:
         comparison_table([one], k=3)
     with pytest.raises(ConfigError, match="no result"):
         comparison_table([])
-
-
-def test_the_tool_reads_folders(tmp_path: Path) -> None:
-    for name, found in zip(("a", "b", "c"), RESULTS, strict=True):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        write_result(found, tmp_path / "runs" / name, {})
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, str(TOOL), *words], capture_output=True, text=True)
-
-    assert run(str(tmp_path / "runs")).stdout == comparison_table(RESULTS)
-    single = run(str(tmp_path / "runs" / "c"), "--k", "5")
-    assert single.stdout == comparison_table(RESULTS[2:], k=5)
-    nothing = run(str(tmp_path / "nothing"))
-    assert nothing.returncode == 1 and nothing.stderr.startswith("error: ") and nothing.stderr.count("\n") == 1

@@ -76,7 +76,8 @@
       const ends = { x1: (xa * sa).toFixed(1), y1: (ya * sa).toFixed(1), x2: (dx + xb * sb).toFixed(1), y2: (dy + yb * sb).toFixed(1) };
       svg.append(drawn("line", { ...ends, stroke: found.colours[i] }));
     }
-    return make("figure", "", null, [svg, make("figcaption", "", "Query and best answer: " + found.caption)]);
+    const what = found.best ? `Query and best answer (${found.right ? "right" : "wrong"}): ` : "Query and a right answer: ";
+    return make("figure", "", null, [svg, make("figcaption", "", what + found.caption)]);
   }
 
   function behind(details, name) {
@@ -95,11 +96,13 @@
       heat.append(layers);
       second = make("figure", "", null, [heat, make("figcaption", "", "Regions of the query: brighter is more discriminative")]);
     }
-    const first = details.matches ? matches(details.matches) : second === query ? null : query;
-    const pair = make("div", "pair");
-    if (first) pair.append(first);
-    pair.append(second);
-    box.append(pair);
+    const first = details.matches.length ? details.matches.map(matches) : second === query ? [] : [query];
+    if (first.length) {
+      box.append(make("div", "pair", null, [make("div", "drawn", null, first), second]));
+    } else {
+      second.style.maxWidth = "26rem";
+      box.append(second);
+    }
     for (const stage of details.stages) {
       const tops = make("div", "tops", null, stage.top.map(answer));
       box.append(make("div", "", null, [make("h3", "", data.two_stage ? data.stages[stage.stage] : "best answers"), tops]));
