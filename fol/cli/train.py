@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -12,26 +11,20 @@ from fol.cli.configuration import plain
 from fol.cli.console import note, progress_bar, say, speaking
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.objects import build
+from fol.cli.training_data import city_folder, training_places, weak_sampling
 from fol.cli.training_display import training_display
-from fol.cli.training_settings import BatchSettings, PlacesSettings, SyntheticSet, ValidationSets
+from fol.cli.training_settings import BatchSettings, PlacesSettings, ValidationSets, WeakSettings
 from fol.data import PlaceDataset, read_dataset
-from fol.data.training import (
-    AugmentationOptions,
-    PlaceBatchSampler,
-    PlaceImages,
-    TrainingPlaces,
-    held_out_dataset,
-    merge_places,
-    read_training_places,
-    real_images,
-    split_places,
-)
+from fol.data.training import AugmentationOptions, PlaceBatchSampler, PlaceImages
 from fol.errors import ConfigError, TrainingStopped
 from fol.losses import FoLLossOptions, MultiSimilarityOptions
+from fol.losses.weak_options import RegionLossOptions, WeakLossOptions
 from fol.models import PlaceModel
+from fol.models.backbone import DinoV2
 from fol.models.dinov2_weights import load_dinov2
 from fol.training import (
     CsvHistory,
+    Losses,
     TrainingOptions,
     TrainingResult,
     TrainingSetup,
@@ -39,6 +32,7 @@ from fol.training import (
     train,
 )
 from fol.training.distributed import launched_rank
+from fol.training.weak_batches import WeakSampling, single_places
 from fol.visualization import draw_training
 
 #: Settings that do not change what is learned: they may differ when a run is resumed.
@@ -78,13 +72,12 @@ def train_configured(config: DictConfig) -> TrainingResult:
     """The run that ``config`` (conf/train.yaml) describes, started or resumed."""
     model = load_configured_model(config.model)
     if config.backbone_weights is not None:
-        load_dinov2(model.network.backbone, config.backbone_weights)
+        backbone = model.network.backbone
+        if not isinstance(backbone, DinoV2):
+            raise ConfigError(f"backbone_weights: {model.name} has another backbone than DINOv2")
+        load_dinov2(backbone, config.backbone_weights)
     setup = training_setup(config, model)
-    places = setup.sampler.places
-    note(
-        f"{places.name}: {len(places.images)} photos of {len(places.places)} places; "
-        f"{model.name}, preset {model.preset}"
-    )
+    note(f"{setup.summary}; {model.name}, preset {model.preset}")
     for dataset in setup.validation:
         note(f"validation {dataset.summary}")
     values = plain(config)
@@ -94,7 +87,7 @@ def train_configured(config: DictConfig) -> TrainingResult:
         result = train(
             setup,
             out,
-            config={**values, "trained_on": places.name.split(" + ")},
+            config={**values, "trained_on": setup.sampler.places.name.split(" + ")},
             loggers=lambda folder: build_loggers(
                 names, folder, values, project=config.wandb_project, online=config.wandb_online
             ),
@@ -120,23 +113,31 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     sets, batch = build(ValidationSets, values["val"], "val"), build(BatchSettings, values["batch"], "batch")
     if batch.workers < 0:
         raise ConfigError(f"batch.workers={batch.workers}: it must be at least 0")
-    places, validation = _training_places(build(PlacesSettings, values["places"], "places"), folder, options.seed)
+    weak = build(WeakSettings, values["weak"], "weak")
+    places_settings = build(PlacesSettings, values["places"], "places")
+    sampler: PlaceBatchSampler | WeakSampling
+    validation: list[PlaceDataset] = []
+    if isinstance(losses, WeakLossOptions | RegionLossOptions):
+        sampler = weak_sampling(weak, folder, options.seed)
+        places = single_places(sampler.places)
+    else:
+        places, validation = training_places(places_settings, folder, options.seed)
+        sampler = PlaceBatchSampler(
+            places,
+            batch.places,
+            batch.images_per_place,
+            seed=options.seed,
+            hard=batch.hard,
+            choice=batch.choice,
+            drop_last=batch.drop_last,
+            short=batch.short,
+        )
     validation += [read_dataset(path, radius=sets.radius) for path in sets.folders]
-    validation += [read_dataset(_city(city, "val", folder)) for city in sets.synthetic]
+    validation += [read_dataset(city_folder(city, "val", folder)) for city in sets.synthetic]
     images = PlaceImages(places, model.card.preprocessing, cache=batch.cache, on_error=batch.on_error)
     if batch.cache:
         with progress_bar("reading photos") as progress:
             images.fill(progress)
-    sampler = PlaceBatchSampler(
-        places,
-        batch.places,
-        batch.images_per_place,
-        seed=options.seed,
-        hard=batch.hard,
-        choice=batch.choice,
-        drop_last=batch.drop_last,
-        short=batch.short,
-    )
     return TrainingSetup(
         model=model,
         losses=losses,
@@ -147,13 +148,15 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         augmentation=augmentation,
         matching=rerank_settings(config.matching)[1],
         workers=batch.workers,
+        generations=weak.generations,
+        kmeans=weak.kmeans,
         identity=_identity(values),
     )
 
 
 def read_options(
     config: DictConfig,
-) -> tuple[TrainingOptions, FoLLossOptions | MultiSimilarityOptions, AugmentationOptions]:
+) -> tuple[TrainingOptions, Losses, AugmentationOptions]:
     """The checked options of a run: of training, of its losses, of the augmentation."""
     values = plain(config)
     groups = {key: values[key] for key in ("optimizer", "schedule", "loop", "validation", "guard", "seed")}
@@ -165,52 +168,19 @@ def read_options(
     return options, losses, augmentation
 
 
-def _losses(values: dict[str, Any]) -> FoLLossOptions | MultiSimilarityOptions:
+def _losses(values: dict[str, Any]) -> Losses:
     """The losses of the group ``loss``, whose ``objective`` says which they are."""
-    kinds: dict[str, type[FoLLossOptions] | type[MultiSimilarityOptions]] = {
+    kinds: dict[str, type[Losses]] = {
         "fol": FoLLossOptions,
         "multi_similarity": MultiSimilarityOptions,
+        "weak": WeakLossOptions,
+        "sfrs": RegionLossOptions,
     }
     rest = dict(values)
     objective = rest.pop("objective", "fol")
     if objective not in kinds:
         raise ConfigError(f"loss.objective={objective!r} is unknown; choose one of {', '.join(kinds)}")
     return build(kinds[objective], rest, "loss")
-
-
-def _training_places(settings: PlacesSettings, folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:
-    """The places to learn from, and a data set of those held out of each folder."""
-    sets: list[TrainingPlaces] = []
-    held_out: dict[frozenset[Path], PlaceDataset] = {}
-    for root in settings.folders:
-        places = read_training_places(
-            root,
-            format=settings.format,
-            min_images=settings.min_images,
-            cities=settings.cities,
-            group=settings.group,
-        )
-        if settings.held_out:
-            places, kept = split_places(places, settings.held_out, seed=seed, by=settings.held_out_by)
-            # A folder may be given again, to be seen more often: it is validated on once.
-            held_out.setdefault(frozenset(real_images(kept.images)), held_out_dataset(kept))
-        sets.append(places)
-    for item in settings.synthetic:
-        city = _city(item, "train", folder)
-        sets.append(read_training_places(city, format="csv", min_images=settings.min_images))
-    if not sets:
-        raise ConfigError("nothing to learn from: give places.folders=[FOLDER] or experiment=smoke")
-    return (merge_places(sets) if len(sets) > 1 else sets[0]), list(held_out.values())
-
-
-def _city(city: SyntheticSet, split: Literal["train", "val"], folder: Path) -> Path:
-    """The folder of a procedural city, made now unless it is there."""
-    from fol.data.synthetic import make_city_level
-
-    options = {key: value for key, value in asdict(city).items() if value is not None}
-    name = "-".join([city.level, split, *(f"{k}{v}" for k, v in options.items() if k != "level")])
-    with progress_bar(f"city {city.level} {split}") as progress:
-        return make_city_level(folder / name, split=split, progress=progress, **options)
 
 
 def _identity(values: dict[str, Any]) -> dict[str, Any]:

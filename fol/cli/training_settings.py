@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fol.data.training.sampler import Choice, Hard, Short
+from fol.data.training.weak_places import RadiusOptions
+from fol.training.mining import MiningOptions
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,22 @@ class PlacesSettings:
     held_out: float
     held_out_by: Literal["place", "group"]
     synthetic: tuple[SyntheticSet, ...]
+
+
+@dataclass(frozen=True)
+class WeakSettings:
+    """The group ``weak``: what losses over tuples learn from, and how the tuples are mined."""
+
+    folders: tuple[str, ...]
+    protocol: str | None
+    places: tuple[str, ...]
+    synthetic: tuple[SyntheticSet, ...]
+    radii: RadiusOptions
+    mining: MiningOptions
+    tuples: int
+    round: int
+    generations: tuple[int, ...]
+    kmeans: bool
 
 
 @dataclass(frozen=True)
