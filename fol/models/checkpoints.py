@@ -134,7 +134,7 @@ def infer_architecture(checkpoint: Checkpoint, heads: int | None = None) -> Arch
         ),
         local_hidden=shape("local_head.upconv1.weight")[1] if two_stage else 256,
         local_dim=shape("local_head.upconv2.weight")[1] if two_stage else 128,
-        whitening=shape("whitening.weight")[0] if "whitening.weight" in tensors else None,
+        whitening=shape("whitening.weight")[0] if any(n.startswith("whitening.") for n in tensors) else None,
     )
 
 

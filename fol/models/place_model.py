@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
@@ -78,15 +79,17 @@ class PlaceModel(nn.Module):
             raise ConfigError(
                 f"the whitening takes {whitening.weight.shape[1]} values, the descriptor of {self.name} has {wanted}"
             )
-        self.network.whitening = torch.nn.Identity() if whitening is None else whitening.to(self.device)
+        network = copy(self.network)  # its parts are shared, but this model is to keep its own last step
+        network._modules = {**self.network._modules}
+        network.whitening = nn.Identity() if whitening is None else whitening.to(self.device)
         architecture = replace(self.card.architecture, whitening=None if whitening is None else whitening.dim)
-        return self._with_card(replace(self.card, architecture=architecture))
+        return self._with_card(replace(self.card, architecture=architecture), network)
 
     def _with_backbone(self, backbone: Backbone) -> PlaceModel:
         return self._with_card(replace(self.card, architecture=replace(self.card.architecture, backbone=backbone)))
 
-    def _with_card(self, card: ModelCard) -> PlaceModel:
-        return PlaceModel(card, self.network, self.recipe, precision=self.precision, compiled=self.compiled)
+    def _with_card(self, card: ModelCard, network: Network | None = None) -> PlaceModel:
+        return PlaceModel(card, network or self.network, self.recipe, precision=self.precision, compiled=self.compiled)
 
     @property
     def name(self) -> str:

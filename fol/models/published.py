@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 from torch import Tensor
 
 from fol.errors import CheckpointError
@@ -157,7 +158,7 @@ def global_architecture(path: Path, tensors: Mapping[str, Tensor]) -> Architectu
             shape("aggregation.centroids")[0],
             assignment="v2" if "aggregation.conv.bias" in tensors else "v1",
         ),
-        whitening=shape("whitening.weight")[0] if "whitening.weight" in tensors else None,
+        whitening=shape("whitening.weight")[0] if any(n.startswith("whitening.") for n in tensors) else None,
     )
 
 
@@ -175,7 +176,7 @@ def read_matconvnet(path: Path) -> tuple[dict[str, Tensor], Preprocessing]:
         net = loadmat(path, struct_as_record=False, squeeze_me=True)["net"]
         layers = [_weights(layer) for layer in np.atleast_1d(net.layers)]
         image = np.asarray(net.meta.normalization.averageImage, np.float64)
-    except (KeyError, AttributeError, NotImplementedError, ValueError, TypeError, OSError) as error:
+    except (MatReadError, KeyError, AttributeError, NotImplementedError, ValueError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{path}: not a MatConvNet network of plain structs ({reason})") from error
     known = {*CONVOLUTIONS, _MAT_VLAD, _MAT_WHITENING}

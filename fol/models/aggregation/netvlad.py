@@ -118,6 +118,8 @@ class NetVlad(nn.Module):
             self.projection.weight.copy_(components[:, :, None, None])
             self.projection.bias.copy_(offset)  # type: ignore[union-attr]
         features = self._features(descriptors[:, :, None, None])[:, :, 0, 0]
+        if not (features - features.mean(0)).abs().max() > 1e-6:  # nor where they are not finite
+            raise ConfigError("NetVLAD cannot be initialised: the local descriptors do not differ")
         centres = kmeans(features, clusters, seed)
         weight, bias = assignment_weights(features, centres, self.config.assignment)
         self.centroids.copy_(centres)
@@ -158,19 +160,12 @@ def assignment_weights(features: Tensor, centres: Tensor, rule: Assignment) -> t
     if rule == "v1":
         directions = functional.normalize(centres, dim=1)
         nearest = (features @ directions.T).topk(2, dim=1).values
-        alpha = _sharpness(nearest[:, 0] - nearest[:, 1])
+        alpha = math.log(SHARPNESS) / (nearest[:, 0] - nearest[:, 1]).mean()
         return alpha * directions, None
     squared = torch.cdist(features, centres).square()
     nearest = squared.topk(2, dim=1, largest=False).values
-    alpha = _sharpness(nearest[:, 1] - nearest[:, 0])
+    alpha = math.log(SHARPNESS) / (nearest[:, 1] - nearest[:, 0]).mean()
     return 2 * alpha * centres, -alpha * centres.square().sum(1)
-
-
-def _sharpness(gaps: Tensor) -> Tensor:
-    mean = gaps.mean()
-    if not mean > 0:
-        raise ConfigError("NetVLAD cannot be initialised: the local descriptors do not differ")
-    return math.log(SHARPNESS) / mean
 
 
 def principal_components(descriptors: Tensor, count: int) -> tuple[Tensor, Tensor]:
