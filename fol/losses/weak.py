@@ -58,8 +58,7 @@ def weak_triplet_terms(positive: Tensor, negatives: Tensor, options: WeakLossOpt
 
 def sare_independent_terms(log_odds: Tensor) -> Tensor:
     """ln(1 + exp(z_j)) ``[B, N]`` of z ``[B, N]``; 0 where it is -inf."""
-    # its ``threshold`` of 20 would replace values by what they round to in float32, not in float64
-    return functional.softplus(log_odds, threshold=40)
+    return functional.softplus(log_odds)
 
 
 def sare_joint_terms(log_odds: Tensor) -> Tensor:

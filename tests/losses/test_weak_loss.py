@@ -122,7 +122,7 @@ def test_the_two_forms_of_the_gaussian_kernel_are_one():
             )
 
 
-@pytest.mark.parametrize("options", WEAK_LOSSES.values(), ids=WEAK_LOSSES)
+@pytest.mark.parametrize("options", ALL, ids=str)
 def test_what_is_missing_is_never_looked_at(options):
     positive, negatives, present = cosines(4, 5, seed=1)
     expected = weak_loss(positive, negatives, options, present)

@@ -82,9 +82,11 @@ def test_like_brute_force(database, queries, times, least):
 
 
 def test_radii_are_inclusive_in_decimals():
-    far = [place("ten", (500000.1, 4_500_010.3)), place("more", (500000.1, 4_500_010.301))]
-    places = WeakPlaces.of([dataset(far, [place("q", (500000.1, 4_500_000.3))])])
-    assert names(places, places.positives(places.queries)) == {"q": ["ten"]}
+    low, high = 4500000.1, 4500010.2
+    assert high - low > 10.1  # as float64 has them
+    far = [place("in", (500000.1, high)), place("out", (500000.1, high + 0.001))]
+    places = WeakPlaces.of([dataset(far, [place("q", (500000.1, low))])], RadiusOptions(positive_radius=10.1))
+    assert names(places, places.positives(places.queries)) == {"q": ["in"]}
 
 
 def test_several_sets_are_numbered_database_first_and_never_compared():
@@ -108,6 +110,11 @@ def test_zone_borders_are_no_borders_and_far_cities_are():
     places = WeakPlaces.of([dataset([place("w", west), place("s", south)], [place("e", east), place("q", south)])])
     assert names(places, places.positives(places.queries)) == {"e": ["w"], "q": ["s"]}
     assert len(places.members) == 2
+    sets = [dataset([place("w", west), place("s", south)], [place("e", east)])]
+    sets += [dataset([place("w2", west)], [place("q2", west), place("r2", south)])]
+    places = WeakPlaces.of(sets)
+    assert names(places, places.positives(places.queries)) == {"e": ["w"], "q2": ["w2"]}
+    assert len(set(places.groups[: places.database].tolist())) == 3
 
 
 def test_groups_of_the_protocol_go_before_cities():
