@@ -43,4 +43,5 @@ SUBJECTS: Mapping[str, Subject] = {
     "large_search": Subject("large_search", "LargeSearchSize"),
     "end_to_end": Subject("end_to_end", "EndToEndSize"),
     "losses": Subject("losses", "LossesSize"),
+    "netvlad": Subject("netvlad", "NetvladSize"),
 }

@@ -27,6 +27,7 @@ SMALL = {
     "retrieval": ["retrieval.images=300", "retrieval.dim=64", "retrieval.queries=20", "retrieval.rounds=1"],
     "store": ["store.images=6", "store.candidates=3", "store.rounds=1"],
     "end_to_end": ["end_to_end.images=4", "end_to_end.size=126", "end_to_end.candidates=3", "end_to_end.rounds=1"],
+    "netvlad": ["netvlad.channels=16", "netvlad.clusters=8", "netvlad.rounds=1"],
     "losses": ["losses.places=2", "losses.images=2", "losses.size=224", "losses.rounds=1"],
 }
 
@@ -48,6 +49,8 @@ def test_a_subject_runs_and_is_written_down(subject, tmp_path, capsys):
         assert "| bfloat16 | " in written and "descriptors' cosine to float32 at least 1.0000" in written
     if subject == "losses":
         assert float(written.split("differ by ")[1].split()[0].rstrip(".")) < 1e-5
+    if subject == "netvlad":
+        assert float(written.split("differ by at most ")[1].split()[0].rstrip(".")) < 1e-4
 
 
 def test_the_tool_is_the_same_command(tmp_path):
