@@ -2,6 +2,9 @@
 
 Each comes in two forms: ``official`` computes what the published code computes, ``fol`` the same idea without its
 defects (batched, any grid, any number of images per place). ``FoLLossOptions`` holds every number.
+
+Over weakly supervised tuples: ``weak_loss`` (NetVLAD's triplet, SARE; ``WeakLossOptions``, published ones by name in
+``WEAK_LOSSES``), the region losses of SFRS (``RegionLossOptions``).
 """
 
 from __future__ import annotations
@@ -25,11 +28,15 @@ from fol.losses.options import (
     MultiSimilarityOptions,
     PseudoCorrespondenceOptions,
 )
+from fol.losses.regions import region_hard_loss, region_similarities, region_soft_loss
+from fol.losses.weak import sare_inbatch, tuple_similarities, weak_loss
+from fol.losses.weak_options import WEAK_LOSSES, RegionLossOptions, WeakLossOptions
 
 __all__ = [
     "FOL_LOSSES",
     "OFFICIAL_LOSSES",
     "TERMS",
+    "WEAK_LOSSES",
     "AlignmentOptions",
     "ContrastOptions",
     "FoLLoss",
@@ -38,4 +45,12 @@ __all__ = [
     "LossTerms",
     "MultiSimilarityOptions",
     "PseudoCorrespondenceOptions",
+    "RegionLossOptions",
+    "WeakLossOptions",
+    "region_hard_loss",
+    "region_similarities",
+    "region_soft_loss",
+    "sare_inbatch",
+    "tuple_similarities",
+    "weak_loss",
 ]

@@ -37,7 +37,7 @@ def test_published_hard_loss(published):
     positive = region_similarities(query, regions("sfrs/pos", 1))[:, 0, 0]
     negatives = region_similarities(query, regions("sfrs/neg", 10))
     loss = region_hard_loss(positive, negatives, RegionLossOptions().hard)
-    assert float(loss) == pytest.approx(published["sfrs_hard"], abs=1e-6)
+    assert loss.item() == pytest.approx(published["sfrs_hard"], abs=1e-6)
 
 
 @pytest.mark.parametrize("generation", [1, 2, 3])
@@ -50,7 +50,7 @@ def test_published_soft_loss(published, generation):
         options.teacher_temperatures[generation],
         options.temperature,
     )
-    assert float(loss) == pytest.approx(published[f"sfrs_soft_gen{generation}"], abs=1e-6)
+    assert loss.item() == pytest.approx(published[f"sfrs_soft_gen{generation}"], abs=1e-6)
 
 
 def scores(*shape: int, seed: int = 0) -> Tensor:
@@ -125,7 +125,7 @@ def test_no_difficult_positive_at_all():
     student = torch.full((1, 2, 9), torch.nan, requires_grad=True)
     loss = region_soft_loss(student, student.detach(), 0.07, present=torch.zeros(1, 2, dtype=torch.bool))
     loss.backward()
-    assert float(loss) == 0 and (student.grad == 0).all()
+    assert loss.item() == 0 and (student.grad == 0).all()
 
 
 @pytest.mark.parametrize(

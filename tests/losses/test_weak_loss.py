@@ -139,8 +139,8 @@ def test_no_negative_at_all_gives_zero_with_a_gradient(options):
     positive = torch.tensor([0.5], requires_grad=True)
     loss = weak_loss(positive, torch.tensor([[0.7]]), options, torch.tensor([[False]]))
     loss.backward()
-    assert float(loss) == 0
-    assert float(positive.grad) == 0
+    assert loss.item() == 0
+    assert positive.grad.item() == 0
 
 
 @pytest.mark.parametrize("options", WEAK_LOSSES.values(), ids=WEAK_LOSSES)
@@ -154,7 +154,7 @@ def test_extremes_stay_finite(options, near, far):
     assert torch.isfinite(loss)
     assert torch.isfinite(positive.grad).all() and torch.isfinite(negatives.grad).all()
     if (near, far) == (-1.0, 1.0) and options.form == "cos":  # 2 / 0.001 each, the joint one log 2 more
-        assert float(loss) == pytest.approx(2000 + (math.log(2) if options.name == "sare_joint" else 0), rel=1e-6)
+        assert loss.item() == pytest.approx(2000 + (math.log(2) if options.name == "sare_joint" else 0), rel=1e-6)
 
 
 def test_matlab_counts_joint_as_many_times_less_than_openibl():
@@ -200,7 +200,7 @@ def test_in_batch_is_the_same_loss_over_all_pairs(options):
     alone = descriptors[:2].clone().requires_grad_()
     loss = sare_inbatch(alone, torch.tensor([0, 1]), options)
     loss.backward()
-    assert float(loss) == 0 and (alone.grad == 0).all()
+    assert loss.item() == 0 and (alone.grad == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 * ``read_training_places`` reads GSV-Cities, a folder per place, or a CSV, as ``TrainingPlaces``; ``merge_places`` and
   ``split_places`` join and divide them, ``held_out_dataset`` makes a data set to validate on.
 * ``PlaceBatchSampler`` says which images form a batch, ``never_negative`` which pairs of them see the same thing.
+* ``WeakPlaces`` are queries and a database of which only positions are known (``RadiusOptions``).
 * ``PlaceImages`` gives the photos as uint8, resized as in evaluation; ``BatchAugmentation`` changes them.
 """
 
@@ -20,6 +21,7 @@ from fol.data.training.places import (
 )
 from fol.data.training.reading import read_training_places
 from fol.data.training.sampler import PlaceBatchSampler
+from fol.data.training.weak_places import RadiusOptions, WeakPlaces
 
 __all__ = [
     "AUGMENTATIONS",
@@ -29,7 +31,9 @@ __all__ = [
     "Change",
     "PlaceBatchSampler",
     "PlaceImages",
+    "RadiusOptions",
     "TrainingPlaces",
+    "WeakPlaces",
     "held_out_dataset",
     "merge_places",
     "never_negative",

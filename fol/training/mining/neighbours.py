@@ -55,20 +55,19 @@ def find_neighbours(
     photos; ``part`` as there.
     """
     groups = np.unique(places.groups[places.queries]).tolist()
-    sizes = [int((places.groups == group).sum()) for group in groups]
-    found, done = {}, 0
-    for group, size in zip(groups, sizes, strict=True):
+    members = {group: np.flatnonzero(places.groups == group) for group in groups}
+    lengths = [len(_rows(len(own), part)) for own in members.values()]
+    found: dict[int, Neighbours] = {}
+    for before, (group, own) in zip(np.cumsum([0, *lengths]).tolist(), members.items(), strict=False):
+
+        def rows_done(done: int, _: int, before: int = before) -> None:
+            if progress:
+                progress(before + done, sum(lengths))
+
+        k = 3 * (options.k1 + 1)  # more than are needed, so that few distances have to be computed anew
         found[group] = nearest_neighbours(
-            features,
-            np.flatnonzero(places.groups == group),
-            3 * (options.k1 + 1),
-            max_bytes=options.max_bytes,
-            device=device,
-            part=part,
+            features, own, k, max_bytes=options.max_bytes, device=device, part=part, progress=rows_done
         )
-        done += size
-        if progress:
-            progress(done, sum(sizes))
     return found
 
 
@@ -80,14 +79,16 @@ def nearest_neighbours(
     max_bytes: int,
     device: torch.device | str = "cpu",
     part: tuple[int, int] = (0, 1),
+    progress: ProgressCallback | None = None,
 ) -> Neighbours:
     """The ``k`` nearest of ``members [n]`` (rows of ``features [M, D]``, unit) to each; n^2 D products.
 
     ``part`` (i, p): rows of the i-th of p parts alone, for p processes; ``Neighbours.join`` puts them together.
+    ``progress`` counts rows.
     """
     device, block = torch.device(device), rows_at_once(features.shape[1], max_bytes)
     k = min(k, len(members))
-    rows = np.array_split(np.arange(len(members)), part[1])[part[0]]
+    rows = _rows(len(members), part)
     nearest = np.empty((len(rows), k), np.int32)
     squared = np.empty((len(rows), k), np.float32)
     farthest = np.empty(len(rows), np.float32)
@@ -109,4 +110,10 @@ def nearest_neighbours(
         nearest[own] = ids.to(torch.int32).cpu().numpy()
         squared[own] = (2 - 2 * best).clamp_min(0).cpu().numpy()
         farthest[own] = (2 - 2 * least).clamp_min(0).cpu().numpy()
+        if progress:
+            progress(min(start + block, len(rows)), len(rows))
     return Neighbours(members, nearest, squared, farthest)
+
+
+def _rows(count: int, part: tuple[int, int]) -> NDArray[np.int64]:
+    return np.array_split(np.arange(count), part[1])[part[0]]

@@ -195,7 +195,10 @@ def test_similarities_of_any_pairs(seed, asked, most, max_bytes):
 
 def test_difficult_positives_of_groups_stay_in_them(places, features):
     options = replace(ALL, pos_num=3, pos_pool=6, k1=4)
-    neighbours = find_neighbours(features, places, options)
+    seen: list[tuple[int, int]] = []
+    neighbours = find_neighbours(features, places, options, progress=lambda *counts: seen.append(counts))
+    total = len(places.images)
+    assert seen == [(int((places.groups == 0).sum()), total), (total, total)]
     memory = NegativeMemory.empty(places, options)
     tuples = mine(features, places, places.queries, options, memory, (1,), neighbours=neighbours)
     plain = mine(features, places, places.queries, options, memory, (1,))
