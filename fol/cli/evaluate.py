@@ -44,9 +44,10 @@ def run(config: DictConfig) -> None:
             out.print(result_table(result))
             say(f"results: {folder / RESULTS}")
             if config.report and Processes.join().rank == 0:
-                say(f"report: {run_page(evaluated[-1], model, config.pictures)}")
+                say(f"report: {printable(run_page(evaluated[-1], model, config.pictures))}")
     if several and config.report and Processes.join().rank == 0:
-        say(f"comparison: {write_comparison(evaluated, Path(config.out) / COMPARISON, pictures=config.pictures)}")
+        page = write_comparison(evaluated, Path(config.out) / COMPARISON, pictures=config.pictures)
+        say(f"comparison: {printable(page)}")
 
 
 def run_page(evaluated: Evaluated, model: Extractor, pictures: int) -> Path:

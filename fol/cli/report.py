@@ -26,8 +26,9 @@ def run(config: DictConfig) -> None:
     if config.pictures < 0:
         raise ConfigError(f"pictures={config.pictures}: it must be 0 or more")
     found = read_evaluations(Path(str(folder)) for folder in config.folders)
-    say(f"comparison: {write_comparison(list(_with_datasets(found)), path, pictures=config.pictures)}")
-    say(f"tables: {path.with_suffix('.csv')}, {path.with_suffix('.md')}")
+    page = write_comparison(list(_with_datasets(found)), path, pictures=config.pictures)
+    say(f"comparison: {printable(page)}")
+    say(f"tables: {', '.join(printable(page.with_suffix(kind)) for kind in ('.csv', '.md'))}")
 
 
 def _with_datasets(found: list[Evaluated]) -> Iterator[Evaluated]:

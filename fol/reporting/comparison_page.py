@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from fol.data import PlaceDataset
 from fol.evaluation import EvaluationResult, PairedDifference, QueryResult, gained_and_lost
@@ -76,7 +78,7 @@ def write_comparison(evaluated: Sequence[Evaluated], out: Path, *, pictures: int
         charts={group.title: _chart(group) for group in found},
         versus={group.title: _versus(group, album, pictures // max(1, 2 * pairs)) for group in found},
         separate=len({each.result.subject.dataset for each in evaluated}) < len(found),
-        files=(out.with_suffix(".csv").name, out.with_suffix(".md").name),
+        files=[(path.name, _address(path.name)) for path in (out.with_suffix(".csv"), out.with_suffix(".md"))],
     )
 
 
@@ -92,7 +94,12 @@ def _link(folder: Path, base: Path) -> str | None:
     page = (folder / REPORT).resolve()
     if not page.is_file() or not page.is_relative_to(base.resolve()):
         return None
-    return page.relative_to(base.resolve()).as_posix()
+    return _address(page.relative_to(base.resolve()).as_posix())
+
+
+def _address(path: str) -> str:
+    """A relative path as links take it; its bytes need not be UTF-8."""
+    return quote(os.fsencode(path))
 
 
 def _chart(group: Group) -> str:

@@ -151,6 +151,7 @@ def _charts(result: EvaluationResult) -> list[dict[str, Any]]:
         telling = [
             Curve(CONFIDENCE_NAMES[kind], [(100 * r, 100 * p) for r, p in found.curve], i)
             for i, (kind, found) in enumerate(measures.confidence.items(), 3)
+            if found.area is not None
         ]
         words = (
             "Answers are kept above a confidence. Recall here is the share of the right answers that are kept, "

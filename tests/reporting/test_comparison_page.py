@@ -55,6 +55,15 @@ def test_runs_below_are_linked(runs, tmp_path, read_page):
     assert not any("report.html" in link["href"] for link in beside.all("a"))
 
 
+def test_links_to_folders_of_any_name(make_run, tmp_path, read_page):
+    run = make_run(WORSE, dataset_name="a \udcff#?&")
+    write_run_page(run.folder, run.dataset, run.result, run.rankings, None, pictures=0)
+    page = read_page(write_comparison(evaluated([run]), tmp_path / "100% &.html"))
+    links = [link["href"] for link in page.all("a")]
+    assert "runs/a%20%FF%23%3F%26/nano/report.html" in links and "100%25%20%26.csv" in links
+    assert "a \\udcff#?&" in page.shown
+
+
 def test_what_cannot_be_compared_is_apart(runs, make_run, tmp_path, read_page):
     one = runs[0]
     rule = replace(one.result, without_positives="drop")
