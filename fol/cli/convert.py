@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from fol.cli.console import say
 from fol.cli.loading import load_configured_model
 from fol.errors import ConfigError
-from fol.models import load_model, save_safetensors
+from fol.models import PlaceModel, load_model, save_safetensors
+from fol.models.whitening import PcaWhitening, read_pca_params
 
 
 def run(config: DictConfig) -> None:
@@ -20,9 +21,19 @@ def run(config: DictConfig) -> None:
         raise ConfigError(f"{target}: the file to write must end in .safetensors")
     if target.exists() and not config.overwrite:
         raise ConfigError(f"{target} exists; give overwrite=true to replace it")
-    model = load_configured_model(config.model)
+    model = _whitened(load_configured_model(config.model), config.whitening, config.whitening_dim)
     save_safetensors(model.card, model.network, target, dtype=torch.float16 if config.half else None)
     model = load_model(target)  # what was rounded has another fingerprint
     megabytes = target.stat().st_size / 1e6
     say(f"{target}: {megabytes:.1f} MB, preset {model.preset}, fingerprint {model.fingerprint[:12]}")
     say(f"use it with: fol index photos/ --out city.fol model={target}")
+
+
+def _whitened(model: PlaceModel, parameters: str | None, dim: int | None) -> PlaceModel:
+    """With the whitening of a file, else its own, cut to ``dim`` values where that is given."""
+    if parameters is None and dim is None:
+        return model
+    whitening = model.network.whitening if parameters is None else read_pca_params(Path(parameters))
+    if not isinstance(whitening, PcaWhitening):
+        raise ConfigError(f"whitening_dim={dim}: {model.name} has no whitening; give whitening=pca_params_FILE.h5")
+    return model.with_whitening(whitening if dim is None else whitening.truncated(dim))

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import torch
 
 import fol
 from fol.cli import main
@@ -30,6 +33,23 @@ def test_half_precision_halves_the_file_and_rounds_the_weights(official_tiny: Pa
     assert rounded.fingerprint[:12] in capsys.readouterr().out
     for name, tensor in exact.network.state_dict().items():
         assert rounded.network.state_dict()[name].equal(tensor.half().float())
+
+
+def test_whitening_becomes_part_of_the_file(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    directions = np.linalg.qr(random.normal(size=(1024, 12)))[0]
+    with h5py.File(tmp_path / "pca_params_x.h5", "w") as file:
+        file["U"], file["lams"], file["mu"] = directions, np.arange(12, 0, -1) / 100, random.normal(size=(1024, 1)) / 50
+    source, whole, cut = "netvlad_vgg_small_untrained", tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
+    assert main(["convert", source, str(whole), f"whitening={tmp_path / 'pca_params_x.h5'}"]) == 0
+    assert main(["convert", str(whole), str(cut), "whitening_dim=5"]) == 0
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    first, second = (fol.load_model(path).extract(images) for path in (whole, cut))
+    for long, short in zip(first, second, strict=True):
+        assert len(long.descriptor) == 12
+        torch.testing.assert_close(short.descriptor, torch.nn.functional.normalize(long.descriptor[:5], dim=0))
+    assert main(["convert", source, str(tmp_path / "no.safetensors"), "whitening_dim=5"]) == 1
+    assert "netvlad_vgg_small_untrained has no whitening" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

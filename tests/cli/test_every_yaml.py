@@ -67,7 +67,7 @@ def test_model(name: str) -> None:
     card = model_card(config.model.name)
     with torch.device("meta"):
         network = card.architecture.build(config.model.preset or card.preset)
-    assert sum(p.numel() for p in network.parameters()) > 1e6
+    assert sum(p.numel() for p in network.parameters()) > 2e5
     with pytest.raises(ConfigError, match=r"model\.no_such_key"):
         resolve("evaluate", ["data.root=x", f"model={name}", "model.no_such_key=1"], {})
 
