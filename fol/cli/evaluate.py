@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from fol.cli.configuration import plain
-from fol.cli.console import note, out, progress_bar, say
+from fol.cli.console import note, out, progress_bar, say, speaking
 from fol.cli.loading import configured_extractors, rerank_settings
 from fol.data import PlaceDataset, printable, read_dataset
 from fol.data.catalogue import read_protocol
@@ -26,7 +26,16 @@ COMPARISON = "comparison.html"
 
 
 def run(config: DictConfig) -> None:
-    """Answer every query of every data set with every model; write and print the results."""
+    """Answer every query of every data set with every model; write and print the results.
+
+    Of several processes (torchrun) the first one does the talking and writes the pages.
+    """
+    first = Processes.join().rank == 0
+    with speaking(first):
+        _run(config, pages=config.report and first)
+
+
+def _run(config: DictConfig, *, pages: bool) -> None:
     if config.pictures < 0:
         raise ConfigError(f"pictures={config.pictures}: it must be 0 or more")
     datasets = configured_datasets(config)
@@ -43,9 +52,9 @@ def run(config: DictConfig) -> None:
             evaluated.append(Evaluated(result, folder, dataset))
             out.print(result_table(result))
             say(f"results: {folder / RESULTS}")
-            if config.report and Processes.join().rank == 0:
+            if pages:
                 say(f"report: {printable(run_page(evaluated[-1], model, config.pictures))}")
-    if several and config.report and Processes.join().rank == 0:
+    if several and pages:
         page = write_comparison(evaluated, Path(config.out) / COMPARISON, pictures=config.pictures)
         say(f"comparison: {printable(page)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +25,7 @@ from fol.evaluation.processes import Processes
 from fol.evaluation.report import RANKINGS, read_result, write_result
 from fol.evaluation.result import EvaluationResult, Stage, Subject
 from fol.evaluation.scoring import no_ground_truth, score_queries, stage_seconds
-from fol.files import remove_leftovers, writer_lock
+from fol.files import LOCK, remove_leftovers, writer_lock
 from fol.localizer import Localizer
 
 _SHARE = "process-{}"  # folder in ``out`` of each further process
@@ -119,6 +120,8 @@ def evaluate(
             journal.finish(out / RANKINGS)
             for share in out.glob(_SHARE.format("*")):
                 (share / name).unlink(missing_ok=True)
+                if not any(file.name != LOCK for file in share.iterdir()):
+                    shutil.rmtree(share)
         processes.wait()
     return result if processes.rank == 0 else read_result(out)
 

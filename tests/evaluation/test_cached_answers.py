@@ -320,6 +320,7 @@ def test_several_processes_find_the_same(
         )
     assert [process.wait(120) for process in processes] == [0, 0]
     result = read_result(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("process-*"))
     assert answers(result) == answers(undisturbed[0])
     assert result.not_in_map == undisturbed[0].not_in_map
     (folder,) = (tmp_path / "cache").iterdir()
