@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import DictConfig
 
@@ -22,6 +22,8 @@ from fol.losses.weak_options import RegionLossOptions, WeakLossOptions
 from fol.models import PlaceModel
 from fol.models.backbone import DinoV2
 from fol.models.dinov2_weights import load_dinov2
+from fol.models.vgg import TrainFrom
+from fol.models.vgg_weights import load_vgg
 from fol.training import (
     CsvHistory,
     Losses,
@@ -73,9 +75,10 @@ def train_configured(config: DictConfig) -> TrainingResult:
     model = load_configured_model(config.model)
     if config.backbone_weights is not None:
         backbone = model.network.backbone
-        if not isinstance(backbone, DinoV2):
-            raise ConfigError(f"backbone_weights: {model.name} has another backbone than DINOv2")
-        load_dinov2(backbone, config.backbone_weights)
+        if isinstance(backbone, DinoV2):
+            load_dinov2(backbone, config.backbone_weights)
+        else:
+            load_vgg(backbone, config.backbone_weights)
     setup = training_setup(config, model)
     note(f"{setup.summary}; {model.name}, preset {model.preset}")
     for dataset in setup.validation:
@@ -109,6 +112,10 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         if not isinstance(blocks, int):
             raise ConfigError(f"trainable_blocks={blocks!r}: that is not a whole number or null")
         model = model.with_trainable_blocks(blocks)
+    if config.train_from is not None:
+        if config.train_from not in get_args(TrainFrom):
+            raise ConfigError(f"train_from={config.train_from!r}: choose one of {', '.join(get_args(TrainFrom))}")
+        model = model.with_train_from(config.train_from)
     folder = Path(config.synthetic_folder)
     sets, batch = build(ValidationSets, values["val"], "val"), build(BatchSettings, values["batch"], "batch")
     if batch.workers < 0:
