@@ -22,9 +22,10 @@ def load_vgg(trunk: Vgg16 | DenserNet, weights: str | Path = "auto") -> None:
     """Copy ImageNet weights into ``trunk``: from a file, or ``auto`` for torchvision's of the trunk's convention.
 
     A file names its tensors ``0.weight`` (OpenIBL's ``vd16_offtheshelf_conv5_3_max.pth``) or ``features.0.weight``
-    (torchvision, whose classifier is left aside), or is a model of this library on the same trunk. It must be of the convention in the configuration: nothing in a file
-    tells which input it wants. Raises ``CheckpointError`` for a file that does not fit tensor by tensor,
-    ``ConfigError`` when nothing can be fetched for the convention, ``DownloadError`` when fetching fails.
+    (torchvision, whose classifier is left aside), or it is a model of this library on the same trunk. It must be of the
+    convention in the configuration: nothing in a file tells which input it wants. Raises ``CheckpointError`` for a file
+    that does not fit tensor by tensor, ``ConfigError`` when nothing can be fetched for the convention,
+    ``DownloadError`` when fetching fails.
     """
     convention = trunk.config.convention
     if str(weights) == "auto":
