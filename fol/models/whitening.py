@@ -67,10 +67,10 @@ def fit_whitening(
 ) -> PcaWhitening:
     """PCA and whitening of ``descriptors [n, D]`` (an array or a memory map, read in blocks of 64 MB).
 
-    With fewer images than values the n x n products are decomposed, else the D x D covariance, in float64 both:
-    ``min(n, D)`` squared times 8 bytes, and as much again for LAPACK, are what it needs beside the result. Published:
-    10,000 images of the training set for 4096 values. ``ConfigError`` with fewer than ``dim + 1`` images: they span
-    fewer directions.
+    With fewer images than values the n x n products are decomposed, else the D x D covariance, in float64 both: with m
+    the lesser of n and D, ``16 m^2 + 16 m dim`` bytes are needed beside the directions (twice ``4 dim D``) and some
+    blocks. Published: 10,000 images of the training set for 4096 values. ``ConfigError`` with fewer than ``dim + 1``
+    images: they span fewer directions.
     """
     count, length = descriptors.shape
     if not 1 <= dim <= length:
@@ -93,9 +93,15 @@ def from_components(
     directions: NDArray[np.floating[Any]], eigenvalues: NDArray[np.floating[Any]], mean: NDArray[np.floating[Any]]
 ) -> PcaWhitening:
     """The step for unit ``directions [dim, D]``, their ``eigenvalues [dim]`` and the ``mean [D]``."""
-    weight = directions / np.sqrt(np.maximum(eigenvalues, SMALLEST_EIGENVALUE))[:, None]
-    bias = -(weight @ mean)
-    return PcaWhitening(torch.from_numpy(weight.astype(np.float32)), torch.from_numpy(bias.astype(np.float32)))
+    scale = 1 / np.sqrt(np.maximum(eigenvalues, SMALLEST_EIGENVALUE))
+    weight = np.empty(directions.shape, np.float32)
+    bias = np.empty(len(directions), np.float32)
+    rows = max(1, _BLOCK_BYTES // (8 * directions.shape[1]))
+    for start in range(0, len(directions), rows):  # in float64 a gigabyte at the published size
+        block = directions[start : start + rows] * scale[start : start + rows, None]
+        weight[start : start + rows] = block
+        bias[start : start + rows] = -(block @ mean)
+    return PcaWhitening(torch.from_numpy(weight), torch.from_numpy(bias))
 
 
 _Components = tuple[NDArray[np.float64], NDArray[np.floating[Any]]]
@@ -113,7 +119,8 @@ def _fit_dual(
         block = descriptors[:, start : start + columns] - mean[start : start + columns]
         products += block @ block.T
         progress(number + 1, 2 * len(starts))
-    values, vectors = _largest(products / (count - 1), dim)
+    products /= count - 1
+    values, vectors = _largest(products, dim)
     # The directions are the images mixed by the eigenvectors; those without variance stay short instead of noise.
     mixing = vectors / np.sqrt(np.maximum(values, SMALLEST_EIGENVALUE) * (count - 1))
     directions = np.empty((dim, length), np.float32)
@@ -135,14 +142,16 @@ def _fit_primal(
         block = descriptors[start : start + rows] - mean
         covariance += block.T @ block
         progress(min(start + rows, count), count)
-    values, vectors = _largest(covariance / (count - 1), dim)
+    covariance /= count - 1
+    values, vectors = _largest(covariance, dim)
     return values, vectors.T
 
 
 def _largest(matrix: NDArray[np.float64], dim: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The ``dim`` largest eigenvalues of a symmetric matrix, falling, and their vectors as columns."""
+    """The ``dim`` largest eigenvalues of a symmetric matrix, falling, and their vectors; the matrix is overwritten."""
     size = len(matrix)
-    values, vectors = eigh(matrix, subset_by_index=[size - dim, size - 1], overwrite_a=True, check_finite=True)
+    # Transposed it is the same matrix in the order that LAPACK works on in place.
+    values, vectors = eigh(matrix.T, subset_by_index=[size - dim, size - 1], overwrite_a=True, check_finite=True)
     return values[::-1], vectors[:, ::-1]
 
 
