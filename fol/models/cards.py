@@ -154,7 +154,8 @@ def _vgg_untrained(name: str, backbone: VggConfig, clusters: int, image_size: tu
         architecture=netvlad_architecture(backbone, clusters),
         preprocessing=vgg_preprocessing(backbone.convention, image_size),
         preset="official",
-        summary=f"NetVLAD ({clusters} clusters) on VGG16 times {backbone.width:g}, random weights; single stage",
+        summary=f"NetVLAD ({clusters} clusters) on VGG16 times {backbone.width:g}, {backbone.convention} input, random "
+        "weights; single stage",
     )
 
 
@@ -196,6 +197,8 @@ _GLOBAL_CARDS = (
         backbone_weights=_NANO_WEIGHTS,
     ),
     _vgg_untrained("vgg16", VggConfig(), 64, (480, 640)),
+    # The same for weights that can be fetched: backbone_weights=auto.
+    _vgg_untrained("vgg16_caffe", VggConfig(convention="caffe_features"), 64, (480, 640)),
     _vgg_untrained("vgg_small", VggConfig(width=0.125), 16, (192, 192)),
     _densernet_untrained("small", DenserNetConfig(), "released form, 64 + 64 + 64 channels"),
     _densernet_untrained("middle", DenserNetConfig(128, 128, 128), "released form, 128 + 128 + 128 channels"),

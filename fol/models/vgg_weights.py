@@ -31,8 +31,9 @@ def load_vgg(trunk: Vgg16 | DenserNet, weights: str | Path = "auto") -> None:
     if str(weights) == "auto":
         if convention not in _FILES:
             raise ConfigError(
-                f"MatConvNet's weights of VGG16 have no public address: give backbone_weights=FILE "
-                f"(OpenIBL's vd16_offtheshelf_conv5_3_max.pth), or choose convention {' or '.join(_FILES)}"
+                "MatConvNet's weights of VGG16 have no public address: give backbone_weights=FILE "
+                "(OpenIBL's vd16_offtheshelf_conv5_3_max.pth), or train a model of convention caffe_features, such as "
+                "netvlad_vgg16_caffe_untrained"
             )
         file = _FILES[convention]
         weights = find_weights(WeightSource(file, url=_URL + file))

@@ -69,7 +69,7 @@ def test_imagenet_weights_of_both_namings(tmp_path):
 
 def test_weights_by_convention(monkeypatch, tmp_path):
     monkeypatch.setenv("FOL_HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match="choose convention caffe_features or imagenet"):
+    with pytest.raises(ConfigError, match="such as netvlad_vgg16_caffe_untrained"):
         load_vgg(Vgg16(VggConfig(width=0.0625)))
     monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(DownloadError, match=r"vgg16_features-amdegroot-88682ab5.pth \(no network\)"):
