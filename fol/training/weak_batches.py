@@ -48,10 +48,10 @@ class WeakSampling:
 
 
 class WeakBatches:
-    """See ``BatchSource``. ``describe`` writes rows ``[start, stop)`` of the descriptors ``[M, D]`` of all photos.
+    """See ``BatchSource``. ``describe`` writes the rows of some photos into the descriptors ``[M, D]`` of all.
 
-    ``before_epoch`` is called before the first round of each epoch, and whether the teacher's neighbours are wanted is
-    what it returns. ``file`` holds the descriptors of the round.
+    ``before_round`` is called with the epoch, and says whether difficult positives are to be chosen by k-reciprocal
+    neighbours. ``file`` holds the descriptors of the round.
     """
 
     def __init__(
@@ -59,18 +59,17 @@ class WeakBatches:
         sampling: WeakSampling,
         dim: int,
         describe: Callable[[NDArray[np.float32], Sequence[int]], None],
-        before_epoch: Callable[[int], bool],
+        before_round: Callable[[int], bool],
         file: Path,
         device: torch.device | str,
         world: int = 1,
     ) -> None:
         sampling.check()
         self.sampling, self.dim, self.world = sampling, dim, world
-        self.describe, self.before_epoch, self.file, self.device = describe, before_epoch, file, device
+        self.describe, self.before_round, self.file, self.device = describe, before_round, file, device
         self.memory = NegativeMemory.empty(sampling.places, sampling.mining)
         self._round: tuple[int, int] | None = None  # epoch and number
         self._tuples: WeakTuples | None = None
-        self._reciprocal = False
 
     @property
     def seed(self) -> int:
@@ -120,8 +119,7 @@ class WeakBatches:
 
     def _mine(self, epoch: int, number: int, queries: NDArray[np.int64]) -> None:
         sampling = self.sampling
-        reciprocal = self.before_epoch(epoch) if number == 0 else self._reciprocal
-        self._reciprocal = reciprocal
+        reciprocal = self.before_round(epoch)
         features = self._descriptors()
         options = sampling.mining
         neighbours = None
