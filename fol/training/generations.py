@@ -41,9 +41,9 @@ class Generations:
         ends = list(accumulate(self.epochs))
         return next((number for number, end in enumerate(ends) if epoch < end), self.count - 1)
 
-    def starts(self) -> list[int]:
-        """First epoch of each generation."""
-        return [0, *accumulate(self.epochs)][: self.count]
+    def start(self, epoch: int) -> int:
+        """First epoch of the generation that an epoch belongs to."""
+        return sum(self.epochs[: self.at(epoch)])
 
     def begin(self, number: int, network: nn.Module) -> None:
         """Begin generation ``number``: the network becomes the teacher, and is set back to the first weights."""

@@ -130,7 +130,15 @@ class RunKeeper(lightning.Callback):
             logger.log_metrics(scores.flat(), step=step)
         if self.validated is not None:
             self.validated(step, scores)
-        self.guard.check_recall(scores, before, monitor)
+        self.guard.check_recall(scores, self._best_of_generation(trainer, module), monitor)
+
+    def _best_of_generation(self, trainer: lightning.Trainer, module: PlaceTraining) -> ValidationScores | None:
+        """Of the validations before the last one: the best since the network began from its first weights."""
+        batches, generations = _batches(trainer), module.generations
+        per_epoch = batches.length.per_epoch
+        start = 0 if generations is None else per_epoch * generations.start((batches.done - 1) // per_epoch)
+        since = [scores for step, scores in self.history[:-1] if step > start]
+        return max(since, key=lambda scores: scores.key(self.options.validation.monitor), default=None)
 
     def _save(self, trainer: lightning.Trainer) -> None:
         if trainer.is_global_zero:

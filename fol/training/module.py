@@ -72,8 +72,11 @@ class PlaceTraining(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Note the scale that the first step starts from: of a resumed run, the one that was restored."""
         self._scale = self._loss_scale()
-        if self.generations is not None and self.generations.teacher is not None:
-            self.generations.teacher.to(self.device)
+        if self.generations is not None:
+            # k-means may round otherwise on another rank, and nothing later would bring their networks together.
+            self.generations.initial = self.trainer.strategy.broadcast(self.generations.initial)
+            if self.generations.teacher is not None:
+                self.generations.teacher.to(self.device)
 
     def begin_epoch(self, epoch: int) -> bool:
         """Begin the generation that ``epoch`` is the first of, if it is; whether there is a teacher now."""
@@ -82,8 +85,9 @@ class PlaceTraining(lightning.LightningModule):
             return False
         if generations.at(epoch) != generations.number:
             generations.begin(generations.at(epoch), self.network)
-            for optimizer in self.trainer.optimizers:
-                optimizer.state.clear()  # no momentum of the generation before
+            for optimizer in self.trainer.optimizers:  # no momentum and no half step of the generation before
+                optimizer.state.clear()
+                optimizer.zero_grad()
         return generations.teacher is not None
 
     @torch.inference_mode()

@@ -31,8 +31,9 @@ from fol.training.loggers import TensorBoardHistory, finish_loggers
 from fol.training.module import PlaceTraining
 from fol.training.options import TrainingOptions
 from fol.training.reporting import Reporter, Watcher
-from fol.training.setup import TrainingSetup, assemble
+from fol.training.setup import DESCRIPTORS, TrainingSetup, assemble
 from fol.training.validation import ValidationScores, check_validation_sets
+from fol.training.weak_batches import WeakSampling
 
 CONFIG = "run.json"
 
@@ -112,6 +113,7 @@ def train(
         finished = done >= length.total
         if finished and first:
             save_weights(module, out / FINAL, dict(config or {}))
+            (out / DESCRIPTORS).unlink(missing_ok=True)
     return TrainingResult(
         folder=out,
         best=out / BEST if keeper.best else None,
@@ -190,7 +192,17 @@ def _parts(setup: TrainingSetup) -> dict[str, Any]:
         "optimizer": asdict(options.optimizer),
         "schedule": asdict(options.schedule),
         "seed": options.seed,
+        **_weak_parts(setup),
     }
+
+
+def _weak_parts(setup: TrainingSetup) -> dict[str, Any]:
+    sampler = setup.sampler
+    if not isinstance(sampler, WeakSampling):
+        return {}
+    mining = {key: value for key, value in asdict(sampler.mining).items() if key != "max_bytes"}
+    weak = {"tuples": sampler.tuples, "round": sampler.round, "radii": asdict(sampler.places.radii), "mining": mining}
+    return {"weak": {**weak, "generations": list(setup.generations), "kmeans": setup.kmeans}}
 
 
 def _check_identity(out: Path, setup: TrainingSetup) -> None:

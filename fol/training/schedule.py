@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate as cumulated
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -34,7 +35,7 @@ def learning_rate_factor(options: ScheduleOptions, total: int) -> Callable[[int]
 
 def restarted(options: ScheduleOptions, lengths: Sequence[int]) -> Callable[[int], float]:
     """``learning_rate_factor`` of several parts of a run, of ``lengths`` steps, each of which begins it anew."""
-    ends = list(accumulate(lengths))
+    ends = list(cumulated(lengths))
     factors = [learning_rate_factor(options, length) for length in lengths]
 
     def factor(step: int) -> float:
@@ -42,6 +43,13 @@ def restarted(options: ScheduleOptions, lengths: Sequence[int]) -> Callable[[int
         return factors[part](step - (ends[part] - lengths[part]))
 
     return factor
+
+
+def optimizer_steps(batches: Sequence[int], accumulate: int) -> list[int]:
+    """Optimiser steps of each part of a run of so many ``batches``; one that two parts share is the later one's."""
+    ends = [end // accumulate for end in cumulated(batches)]
+    ends[-1] = -(-sum(batches) // accumulate)
+    return [end - start for start, end in pairwise([0, *ends])]
 
 
 def build_optimizer(parameters: Iterable[tuple[str, nn.Parameter]], options: OptimizerOptions) -> torch.optim.Optimizer:

@@ -23,9 +23,11 @@ from fol.reranking import RerankOptions
 from fol.training.batches import BatchSource, PlaceBatches, RunLength
 from fol.training.distributed import launched_rank
 from fol.training.generations import Generations
+from fol.training.keeper import LAST
 from fol.training.module import PlaceTraining
 from fol.training.objectives import Objective, place_objective
 from fol.training.options import TrainingOptions
+from fol.training.schedule import optimizer_steps
 from fol.training.weak_batches import WeakBatches, WeakSampling
 from fol.training.weak_objectives import RegionObjective, WeakObjective
 
@@ -68,95 +70,101 @@ class TrainingSetup:
 
 def assemble(setup: TrainingSetup, out: Path) -> tuple[PlaceTraining, BatchSource, RunLength]:
     """Module, batches and length of the run in ``out``; ``ConfigError`` for parts that do not go together."""
-    options, sampler = setup.options, setup.sampler
-    if isinstance(sampler, PlaceBatchSampler):
-        if not isinstance(setup.losses, FoLLossOptions | MultiSimilarityOptions):
-            raise ConfigError("these losses learn from tuples: give weak.folders instead of places")
-        source = PlaceBatches(sampler)
-        length = _length(len(source), options, options.loop.epochs)
-        return _module(setup, place_objective(setup.losses, sampler.places), [length], None), source, length
-    if not isinstance(setup.losses, WeakLossOptions | RegionLossOptions):
-        raise ConfigError("these losses learn from places: give places.folders instead of weak")
-    if setup.workers:
-        raise ConfigError("batch.workers: tuples are mined while the run goes on, by this process; set batch.workers=0")
-    generations = None
-    if isinstance(setup.losses, RegionLossOptions):
-        generations = Generations(setup.generations)
+    _check(setup)
+    options, sampler, losses = setup.options, setup.sampler, setup.losses
+    generations = Generations(setup.generations) if isinstance(losses, RegionLossOptions) else None
     if setup.kmeans or generations is not None:
         first = _first_weights(setup, out)
         if generations is not None:
             generations.initial = first
     module_of: list[PlaceTraining] = []
-    dim = setup.model.network(torch.zeros(1, 3, *setup.model.card.preprocessing.image_size)).descriptor.shape[1]
-    weak = WeakBatches(
-        sampler,
-        dim,
-        lambda rows, numbers: module_of[0].describe(setup.images, rows, numbers, options.validation.batch_size),
-        lambda epoch: module_of[0].begin_epoch(epoch),
-        out / DESCRIPTORS,
-        setup.model.device,
-        options.loop.devices,
-    )
-    epochs = sum(setup.generations) if generations is not None else options.loop.epochs
-    length = _length(len(weak), options, epochs)
-    lengths = [length]
-    if generations is not None:
-        lengths = [RunLength(len(weak), len(weak) * count) for count in setup.generations]
-    objective: Objective
-    if isinstance(setup.losses, RegionLossOptions):
-        assert generations is not None
-        objective = RegionObjective(setup.losses, generations)
+    source: BatchSource
+    if isinstance(sampler, PlaceBatchSampler):
+        source = PlaceBatches(sampler)
     else:
-        objective = WeakObjective(setup.losses)
-    module_of.append(_module(setup, objective, lengths, generations))
-    return module_of[0], weak, length
-
-
-def _module(
-    setup: TrainingSetup, objective: Objective, lengths: Sequence[RunLength], generations: Generations | None
-) -> PlaceTraining:
-    steps = [-(-length.total // setup.options.loop.accumulate) for length in lengths]
-    name = setup.sampler.places.name
-    augmentation = BatchAugmentation(setup.augmentation)
-    return PlaceTraining(setup.model, objective, augmentation, setup.options, steps, name, generations)
-
-
-def _length(per_epoch: int, options: TrainingOptions, epochs: int) -> RunLength:
-    length = RunLength.of(per_epoch, epochs, options.loop.steps)
+        source = WeakBatches(
+            sampler,
+            setup.model.card.architecture.aggregation.descriptor_dim,
+            lambda rows, numbers: module_of[0].describe(setup.images, rows, numbers, options.validation.batch_size),
+            lambda epoch: module_of[0].begin_epoch(epoch),
+            out / DESCRIPTORS,
+            setup.model.device,
+            options.loop.devices,
+        )
+    length = RunLength.of(len(source), sum(setup.generations) or options.loop.epochs, options.loop.steps)
     if not length.total:
         raise ConfigError("the training set gives no batch: lower batch.places, or set batch.drop_last=false")
-    return length
+    batches = [len(source) * epochs for epochs in setup.generations] or [length.total]
+    steps = optimizer_steps(batches, options.loop.accumulate)
+    augmentation = BatchAugmentation(setup.augmentation)
+    objective = _objective(setup, generations)
+    module_of.append(
+        PlaceTraining(setup.model, objective, augmentation, options, steps, sampler.places.name, generations)
+    )
+    return module_of[0], source, length
+
+
+def _check(setup: TrainingSetup) -> None:
+    """``ConfigError`` for parts that do not go together."""
+    model, losses, sampler = setup.model, setup.losses, setup.sampler
+    weak = isinstance(losses, WeakLossOptions | RegionLossOptions)
+    if weak and not isinstance(sampler, WeakSampling):
+        raise ConfigError("these losses learn from tuples: give weak.folders instead of places")
+    if not weak and isinstance(sampler, WeakSampling):
+        raise ConfigError("these losses learn from places: give places.folders instead of weak")
+    if weak and setup.workers:
+        raise ConfigError("batch.workers: tuples are mined while the run goes on, by this process; set batch.workers=0")
+    if setup.generations and not isinstance(losses, RegionLossOptions):
+        raise ConfigError(f"weak.generations={list(setup.generations)}: only SFRS has generations (loss=sfrs)")
+    if isinstance(losses, RegionLossOptions) and isinstance(sampler, WeakSampling) and not sampler.mining.pos_num:
+        raise ConfigError("weak.mining.pos_num=0: SFRS learns from difficult positives, 10 of each query as published")
+    if setup.kmeans and not isinstance(model.network, GlobalNetwork):
+        raise ConfigError(f"weak.kmeans=true: {model.name} has no NetVLAD to set the centres of")
+    if model.card.architecture.whitening is not None:
+        raise ConfigError(
+            f"the whitening of {model.name} is fitted to the weights that would change: train with_whitening(None), "
+            "and fit it anew to the result"
+        )
+    if setup.validation and setup.options.validation.monitor == "reranked" and not model.local_dim:
+        raise ConfigError(f"validation.monitor=reranked: {model.name} has one stage alone, take monitor=global")
+
+
+def _objective(setup: TrainingSetup, generations: Generations | None) -> Objective:
+    losses, sampler = setup.losses, setup.sampler
+    if isinstance(losses, RegionLossOptions):
+        assert generations is not None
+        return RegionObjective(losses, generations)
+    if isinstance(losses, WeakLossOptions):
+        return WeakObjective(losses)
+    assert isinstance(sampler, PlaceBatchSampler)
+    return place_objective(losses, sampler.places)
 
 
 def _set_centres(setup: TrainingSetup) -> None:
     """NetVLAD's centres and assignment from the local features of some photos, decided by the seed."""
     network = setup.model.network
-    if not isinstance(network, GlobalNetwork):
-        raise ConfigError(f"weak.kmeans=true: {setup.model.name} has no NetVLAD to set the centres of")
+    assert isinstance(network, GlobalNetwork)
     generator = torch.Generator().manual_seed(setup.options.seed)
     chosen = torch.randperm(len(setup.images), generator=generator)[:_KMEANS_PHOTOS].tolist()
     preprocessing, device = setup.model.card.preprocessing, setup.model.device
-    read = partial(_normalised, preprocessing)
-    rows = [
-        network.sample_features(read(setup.images[number]).to(device), _KMEANS_LOCATIONS, generator)
-        for number in chosen
-    ]
+    rows = []
+    for number in chosen:
+        photo = preprocessing.normalise(setup.images[number][None].to(device).float().div(255))
+        rows.append(network.sample_features(photo, _KMEANS_LOCATIONS, generator))
     network.aggregation.initialise(torch.cat(rows), setup.options.seed)
 
 
-def _normalised(preprocessing: Any, image: Tensor) -> Tensor:
-    normalised: Tensor = preprocessing.normalise(image[None].float().div(255))
-    return normalised
-
-
 def _first_weights(setup: TrainingSetup, out: Path) -> Mapping[str, Tensor]:
-    """The weights that the run begins with, in its folder since it was first started."""
+    """The weights that the run begins with, in its folder since it was first started.
+
+    A file without a state beside it may be of another start, whose settings nobody compares: it is written anew.
+    """
     path, network = out / INITIAL, setup.model.network
-    if path.is_file():
+    if path.is_file() and (out / LAST).is_file():
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     elif setup.kmeans:
         _set_centres(setup)
     state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-    if not path.is_file() and launched_rank() == 0:
+    if not (path.is_file() and (out / LAST).is_file()) and launched_rank() == 0:
         write_atomically(path, partial(torch.save, state))
     return state
