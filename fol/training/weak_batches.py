@@ -7,7 +7,7 @@ queries are mined (OpenIBL: ibl/utils/data/sampler.py, examples/netvlad_img.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,8 @@ class WeakSampling:
 class WeakBatches:
     """See ``BatchSource``. ``describe`` writes the rows of some photos into the descriptors ``[M, D]`` of all.
 
-    ``before_round`` is called with the epoch, and says whether difficult positives are to be chosen by k-reciprocal
-    neighbours. ``file`` holds the descriptors of the round.
+    ``before_round`` is called with the epoch, and says whether there is a teacher: without one no difficult positives
+    are chosen, as nothing is learned from them. ``file`` holds the descriptors of the round.
     """
 
     def __init__(
@@ -119,28 +119,31 @@ class WeakBatches:
 
     def _mine(self, epoch: int, number: int, queries: NDArray[np.int64]) -> None:
         sampling = self.sampling
-        reciprocal = self.before_round(epoch)
-        features = self._descriptors()
         options = sampling.mining
+        if not self.before_round(epoch):
+            options = replace(options, pos_num=0)
+        features = self._descriptors()
         neighbours = None
-        if reciprocal and options.pos_num:
+        if options.pos_num:
             neighbours = find_neighbours(features, sampling.places, options, device=self.device)
-        self._tuples = mine(
-            features,
-            sampling.places,
-            queries,
-            options,
-            self.memory,
-            (self.seed, epoch, number),
-            neighbours=neighbours,
-            device=self.device,
-        )
-        if not len(self._tuples):
-            raise ConfigError(
-                f"no query of {len(queries)} has a negative that violates the margin: set mining.violating_only=false, "
-                "or end the training here"
+
+        def mined(chosen: MiningOptions) -> WeakTuples:
+            seed = (self.seed, epoch, number)
+            return mine(
+                features, sampling.places, queries, chosen, self.memory, seed, neighbours=neighbours, device=self.device
             )
-        self.memory = self.memory.updated(sampling.places, self._tuples)
+
+        tuples = mined(options)
+        if not len(tuples) and options.violating_only:
+            # All is learned here: the hardest give a loss of zero, and the run goes on to the next round.
+            tuples = mined(replace(options, violating_only=False))
+        if not len(tuples):
+            raise ConfigError(
+                f"none of {len(queries)} queries has a photo outside of weak.radii.exclusion_radius="
+                f"{sampling.places.radii.exclusion_radius:g}: lower it, or give more photos"
+            )
+        self._tuples = tuples
+        self.memory = self.memory.updated(sampling.places, tuples)
         self._round = (epoch, number)
 
     def _descriptors(self) -> NDArray[np.float32]:
