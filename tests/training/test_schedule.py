@@ -14,7 +14,7 @@ from fol.training import TrainingSetup
 from fol.training.module import PlaceTraining
 from fol.training.objectives import place_objective
 from fol.training.options import OptimizerOptions, ScheduleOptions
-from fol.training.schedule import build_optimizer, learning_rate_factor
+from fol.training.schedule import build_optimizer, learning_rate_factor, optimizer_steps, restarted
 
 
 def test_published_schedule_ends_at_a_quarter_after_8336_of_10000_steps() -> None:
@@ -36,6 +36,27 @@ def test_cosine_is_halfway_in_the_middle() -> None:
     assert factor(5) == pytest.approx(0.5)
     assert factor(1) > 0.97
     assert learning_rate_factor(ScheduleOptions(name="constant"), 10)(9) == 1.0
+
+
+def test_steps_halve_every_so_many_steps() -> None:
+    factor = learning_rate_factor(ScheduleOptions(name="step", final=0.5, steps=5, warmup=2), 20)
+    assert [factor(step) for step in range(13)] == [1 / 3, 2 / 3, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_every_part_begins_the_schedule_anew() -> None:
+    factor = restarted(ScheduleOptions(warmup=1, final=0.0), [3, 5])
+    #                                                  after the last step Lightning asks once more
+    assert [factor(step) for step in range(9)] == [0.5, 1, 0.5, 0.5, 1, 0.75, 0.5, 0.25, 0]
+    alone = learning_rate_factor(ScheduleOptions(), 8)
+    assert [restarted(ScheduleOptions(), [8])(step) for step in range(12)] == [alone(step) for step in range(12)]
+
+
+def test_parts_share_out_the_steps_between_them() -> None:
+    assert optimizer_steps([3, 5], 1) == [3, 5]
+    # batches 0 1 2 | 3 4 5 6 7 in pairs: 01 23 45 67, the second step belongs to the second part
+    assert optimizer_steps([3, 5], 2) == [1, 3]
+    assert optimizer_steps([7], 2) == [4]  # Lightning makes a step of what is left at the end
+    assert optimizer_steps([1, 1, 7], 3) == [0, 0, 3]
 
 
 def test_only_what_is_trained_gets_into_the_optimiser() -> None:
