@@ -15,7 +15,7 @@ from fol.cli.training_data import city_folder, training_places, weak_sampling
 from fol.cli.training_display import training_display
 from fol.cli.training_settings import BatchSettings, PlacesSettings, ValidationSets, WeakSettings
 from fol.data import PlaceDataset, read_dataset
-from fol.data.training import AugmentationOptions, PlaceBatchSampler, PlaceImages
+from fol.data.training import AugmentationOptions, PlaceBatchSampler, PlaceImages, TrainingPlaces
 from fol.errors import ConfigError, TrainingStopped
 from fol.losses import FoLLossOptions, MultiSimilarityOptions
 from fol.losses.weak_options import RegionLossOptions, WeakLossOptions
@@ -122,6 +122,12 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         raise ConfigError(f"batch.workers={batch.workers}: it must be at least 0")
     weak = build(WeakSettings, values["weak"], "weak")
     places_settings = build(PlacesSettings, values["places"], "places")
+    _check_sources(losses, weak, places_settings)
+    if model.card.architecture.whitening is not None:
+        note(
+            f"the whitening of {model.name} is left out: it is fitted to weights that are about to change (fol whiten)"
+        )
+        model = model.with_whitening(None)
     sampler: PlaceBatchSampler | WeakSampling
     validation: list[PlaceDataset] = []
     if isinstance(losses, WeakLossOptions | RegionLossOptions):
@@ -141,11 +147,10 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         )
     validation += [read_dataset(path, radius=sets.radius) for path in sets.folders]
     validation += [read_dataset(city_folder(city, "val", folder)) for city in sets.synthetic]
+    if isinstance(sampler, WeakSampling):
+        _check_apart(places, validation)
     images = PlaceImages(places, model.card.preprocessing, cache=batch.cache, on_error=batch.on_error)
-    if batch.cache:
-        with progress_bar("reading photos") as progress:
-            images.fill(progress)
-    return TrainingSetup(
+    setup = TrainingSetup(
         model=model,
         losses=losses,
         images=images,
@@ -159,6 +164,34 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         kmeans=weak.kmeans,
         identity=_identity(values),
     )
+    setup.check()  # before photos are read
+    if batch.cache:
+        with progress_bar("reading photos") as progress:
+            images.fill(progress)
+    return setup
+
+
+def _check_sources(losses: Losses, weak: WeakSettings, places: PlacesSettings) -> None:
+    """``ConfigError`` where photos are given that the losses would not look at."""
+    tuples = isinstance(losses, WeakLossOptions | RegionLossOptions)
+    of_weak = {"weak.folders": weak.folders, "weak.places": weak.places, "weak.synthetic": weak.synthetic}
+    of_places = {"places.folders": places.folders, "places.synthetic": places.synthetic}
+    for name, given in (of_places if tuples else of_weak).items():
+        if given:
+            learn, instead = ("tuples", "weak.*") if tuples else ("places", "places.*")
+            raise ConfigError(f"{name} is given, but this loss learns from {learn}: set {name}=[] and give {instead}")
+
+
+def _check_apart(places: TrainingPlaces, validation: list[PlaceDataset]) -> None:
+    """``ConfigError`` for a photo that is learned from and validated on."""
+    learned = {image.resolve() for image in places.images}
+    for dataset in validation:
+        for place in (*dataset.queries, *dataset.database):
+            if place.image.resolve() in learned:
+                raise ConfigError(
+                    f"{place.image} of the validation set {dataset.name} is trained on: take another folder, or "
+                    "another seed of a synthetic city"
+                )
 
 
 def read_options(

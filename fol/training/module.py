@@ -47,7 +47,6 @@ class PlaceTraining(lightning.LightningModule):
         generations: Generations | None = None,
     ) -> None:
         super().__init__()
-        objective.check(model.network, model.name)
         self.network = model.network
         self.card = model.card
         for parameter in self.network.backbone.frozen_parameters():

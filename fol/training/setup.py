@@ -67,12 +67,57 @@ class TrainingSetup:
         places = self.sampler.places
         return f"{places.name}: {len(places.images)} photos of {len(places.places)} places"
 
+    def check(self) -> None:
+        """``ConfigError`` for parts that do not go together."""
+        model, losses, sampler = self.model, self.losses, self.sampler
+        weak = isinstance(losses, WeakLossOptions | RegionLossOptions)
+        if weak and not isinstance(sampler, WeakSampling):
+            raise ConfigError("these losses learn from tuples: give weak.folders instead of places")
+        if not weak and isinstance(sampler, WeakSampling):
+            raise ConfigError("these losses learn from places: give places.folders instead of weak")
+        if isinstance(sampler, WeakSampling):
+            sampler.check()
+            if self.workers:
+                raise ConfigError(
+                    f"batch.workers={self.workers}: tuples are mined while the run goes on, by this process; set "
+                    "batch.workers=0"
+                )
+            if isinstance(losses, RegionLossOptions) and not sampler.mining.pos_num:
+                raise ConfigError("weak.mining.pos_num=0: SFRS learns from difficult positives; published are 10")
+        if self.generations and not isinstance(losses, RegionLossOptions):
+            raise ConfigError(f"weak.generations={list(self.generations)}: only SFRS has generations (loss=sfrs)")
+        if self.kmeans and not isinstance(model.network, GlobalNetwork):
+            raise ConfigError(f"weak.kmeans=true: {model.name} has no NetVLAD to set the centres of")
+        if model.card.architecture.whitening is not None:
+            raise ConfigError(
+                f"the whitening of {model.name} is fitted to the weights that would change: train with_whitening(None)"
+                ", and fit it anew to the result"
+            )
+        if self.validation and self.options.validation.monitor == "reranked" and not model.local_dim:
+            raise ConfigError(f"validation.monitor=reranked: {model.name} has one stage alone, take monitor=global")
+        self.objective(self.new_generations()).check(model.network, model.name)
+
+    def new_generations(self) -> Generations | None:
+        """Of SFRS alone."""
+        return Generations(self.generations) if isinstance(self.losses, RegionLossOptions) else None
+
+    def objective(self, generations: Generations | None) -> Objective:
+        """What is learned from a batch."""
+        losses, sampler = self.losses, self.sampler
+        if isinstance(losses, RegionLossOptions):
+            assert generations is not None
+            return RegionObjective(losses, generations)
+        if isinstance(losses, WeakLossOptions):
+            return WeakObjective(losses)
+        assert isinstance(sampler, PlaceBatchSampler)
+        return place_objective(losses, sampler.places)
+
 
 def assemble(setup: TrainingSetup, out: Path) -> tuple[PlaceTraining, BatchSource, RunLength]:
     """Module, batches and length of the run in ``out``; ``ConfigError`` for parts that do not go together."""
-    _check(setup)
-    options, sampler, losses = setup.options, setup.sampler, setup.losses
-    generations = Generations(setup.generations) if isinstance(losses, RegionLossOptions) else None
+    setup.check()
+    options, sampler = setup.options, setup.sampler
+    generations = setup.new_generations()
     if setup.kmeans or generations is not None:
         first = _first_weights(setup, out)
         if generations is not None:
@@ -97,47 +142,11 @@ def assemble(setup: TrainingSetup, out: Path) -> tuple[PlaceTraining, BatchSourc
     batches = [len(source) * epochs for epochs in setup.generations] or [length.total]
     steps = optimizer_steps(batches, options.loop.accumulate)
     augmentation = BatchAugmentation(setup.augmentation)
-    objective = _objective(setup, generations)
+    objective = setup.objective(generations)
     module_of.append(
         PlaceTraining(setup.model, objective, augmentation, options, steps, sampler.places.name, generations)
     )
     return module_of[0], source, length
-
-
-def _check(setup: TrainingSetup) -> None:
-    """``ConfigError`` for parts that do not go together."""
-    model, losses, sampler = setup.model, setup.losses, setup.sampler
-    weak = isinstance(losses, WeakLossOptions | RegionLossOptions)
-    if weak and not isinstance(sampler, WeakSampling):
-        raise ConfigError("these losses learn from tuples: give weak.folders instead of places")
-    if not weak and isinstance(sampler, WeakSampling):
-        raise ConfigError("these losses learn from places: give places.folders instead of weak")
-    if weak and setup.workers:
-        raise ConfigError("batch.workers: tuples are mined while the run goes on, by this process; set batch.workers=0")
-    if setup.generations and not isinstance(losses, RegionLossOptions):
-        raise ConfigError(f"weak.generations={list(setup.generations)}: only SFRS has generations (loss=sfrs)")
-    if isinstance(losses, RegionLossOptions) and isinstance(sampler, WeakSampling) and not sampler.mining.pos_num:
-        raise ConfigError("weak.mining.pos_num=0: SFRS learns from difficult positives, 10 of each query as published")
-    if setup.kmeans and not isinstance(model.network, GlobalNetwork):
-        raise ConfigError(f"weak.kmeans=true: {model.name} has no NetVLAD to set the centres of")
-    if model.card.architecture.whitening is not None:
-        raise ConfigError(
-            f"the whitening of {model.name} is fitted to the weights that would change: train with_whitening(None), "
-            "and fit it anew to the result"
-        )
-    if setup.validation and setup.options.validation.monitor == "reranked" and not model.local_dim:
-        raise ConfigError(f"validation.monitor=reranked: {model.name} has one stage alone, take monitor=global")
-
-
-def _objective(setup: TrainingSetup, generations: Generations | None) -> Objective:
-    losses, sampler = setup.losses, setup.sampler
-    if isinstance(losses, RegionLossOptions):
-        assert generations is not None
-        return RegionObjective(losses, generations)
-    if isinstance(losses, WeakLossOptions):
-        return WeakObjective(losses)
-    assert isinstance(sampler, PlaceBatchSampler)
-    return place_objective(losses, sampler.places)
 
 
 def _set_centres(setup: TrainingSetup) -> None:
