@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,21 @@ from fol.benchmarks import SUBJECTS
 from fol.cli import VERBS
 from fol.cli.configuration import config_folder, plain, resolve
 from fol.cli.loading import rerank_settings
+from fol.cli.objects import build
 from fol.cli.train import read_options
-from fol.data.training import AUGMENTATIONS
+from fol.cli.training_settings import PlacesSettings, ValidationSets, WeakSettings
+from fol.data.catalogue import PROTOCOLS
+from fol.data.training import AUGMENTATIONS, AugmentationOptions
+from fol.data.training.augmentation_options import Change
 from fol.errors import ConfigError
-from fol.losses import FOL_LOSSES, OFFICIAL_LOSSES
+from fol.losses import FOL_LOSSES, OFFICIAL_LOSSES, FoLLossOptions, MultiSimilarityOptions
+from fol.losses.weak_options import WEAK_LOSSES, RegionLossOptions, WeakLossOptions
 from fol.models import list_models
 from fol.models.baselines import BASELINES
 from fol.models.fol import PRESETS
 from fol.models.zoo import model_card
 from fol.reranking import RerankOptions
+from fol.training.weak_batches import WeakSampling
 
 CONF = config_folder()
 #: What a verb cannot do without, on top of its defaults.
@@ -34,6 +41,18 @@ NEEDED = {
     "evaluate": ["data.root=x"],
     "convert": ["model=x.pth", "out=y"],
     "city": ["out=x"],
+}
+
+#: What each YAML of the group ``loss`` stands for.
+LOSSES = {
+    "official": OFFICIAL_LOSSES,
+    "fol": FOL_LOSSES,
+    "multi_similarity": MultiSimilarityOptions(),
+    # the triplet has no temperature
+    "weak_triplet": replace(WEAK_LOSSES["netvlad"], tau=1.0),
+    "weak_triplet_openibl": replace(WEAK_LOSSES["netvlad_openibl"], tau=1.0),
+    "sfrs": RegionLossOptions(),
+    **{name: losses for name, losses in WEAK_LOSSES.items() if name.startswith("sare")},
 }
 
 
@@ -75,7 +94,7 @@ def test_model(name: str) -> None:
 @pytest.mark.parametrize("name", names("loss"))
 def test_loss(name: str) -> None:
     _, losses, _ = read_options(resolve("train", [f"loss={name}"], {}))
-    assert losses == {"official": OFFICIAL_LOSSES, "fol": FOL_LOSSES}[name]
+    assert losses == LOSSES[name]
     with pytest.raises(ConfigError, match=r"loss\.no_such_key"):
         resolve("train", [f"loss={name}", "loss.no_such_key=1"], {})
 
@@ -104,9 +123,25 @@ def test_experiment(name: str) -> None:
     options, losses, _ = read_options(config)
     card = model_card(config.model.name)
     assert (config.model.preset or card.preset) in PRESETS
-    assert losses.form in ("official", "fol")
     assert options.optimizer.lr > 0
-    assert config.model.image_size is None or config.model.image_size % 14 == 0
+    size = config.model.image_size or card.preprocessing.image_size
+    card.architecture.backbone.check_image_size((size, size) if isinstance(size, int) else tuple(size))
+    weak = build(WeakSettings, plain(config)["weak"], "weak")
+    places = build(PlacesSettings, plain(config)["places"], "places")
+    assert bool(weak.generations) == isinstance(losses, RegionLossOptions) == bool(weak.mining.pos_num)
+    assert len(weak.generations) <= len(getattr(losses, "teacher_temperatures", ()))
+    if isinstance(losses, WeakLossOptions | RegionLossOptions):
+        WeakSampling(None, weak.mining, weak.tuples, weak.round).check()
+        weak.radii.check()
+        assert weak.protocol in PROTOCOLS or weak.synthetic
+        assert not places.synthetic
+        if weak.mining.violating_only:
+            assert (weak.mining.margin, weak.mining.squared) == (losses.margin, losses.squared)
+        assert not {city.seed for city in weak.synthetic} & {
+            city.seed for city in build(ValidationSets, plain(config)["val"], "val").synthetic
+        }
+    if not isinstance(losses, FoLLossOptions):
+        assert options.validation.monitor == ("reranked" if card.architecture.kind == "fol" else "global")
     with pytest.raises(ConfigError, match=r"optimizer\.no_such_key"):
         resolve("train", [f"experiment={name}", "optimizer.no_such_key=1"], {})
 
@@ -120,6 +155,62 @@ def test_published_hyper_parameters() -> None:
     assert (options.loop.epochs, config["model"]["image_size"], config["places"]["min_images"]) == (8, 322, 4)
     assert losses == OFFICIAL_LOSSES
     assert augmentation == AUGMENTATIONS["none"]
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs", "tuples", "negatives", "violating", "image_size"),
+    [
+        ("netvlad", 30, 4, 10, True, None),
+        ("netvlad_openibl", 5, 4, 10, False, None),
+        ("sare_ind", 30, 4, 10, False, None),
+        ("sare_joint", 30, 4, 10, False, None),
+        ("sare_ind_openibl", 5, 4, 10, False, None),
+        ("sare_joint_openibl", 5, 4, 10, False, None),
+        ("sfrs", 5, 4, 10, False, None),
+        ("densernet_small", 10, 4, 4, False, 128),
+        ("densernet_middle", 10, 4, 4, False, 128),
+        ("densernet_large", 10, 4, 4, False, 128),
+    ],
+)
+def test_published_hyper_parameters_of_weak_supervision(
+    name: str, epochs: int, tuples: int, negatives: int, violating: bool, image_size: int | None
+) -> None:
+    config = resolve("train", [f"experiment={name}"], {})
+    options, losses, augmentation = read_options(config)
+    weak = build(WeakSettings, plain(config)["weak"], "weak")
+    optimizer, schedule = options.optimizer, options.schedule
+    assert (optimizer.name, optimizer.lr, optimizer.betas[0], optimizer.weight_decay) == ("sgd", 1e-3, 0.9, 1e-3)
+    assert not optimizer.decay_matrices_only and optimizer.clip_norm is None
+    # halved every 5 epochs of Pitts30k's 7,320 training queries
+    assert (schedule.name, schedule.final, schedule.steps) == ("step", 0.5, 5 * 7320 // tuples)
+    assert (options.loop.epochs, weak.tuples) == (epochs, tuples)
+    assert (weak.mining.neg_num, weak.mining.neg_pool) == (negatives, 1000)
+    assert (weak.mining.violating_only, weak.round, weak.protocol) == (violating, 1000, "pitts30k_train@25m")
+    assert (weak.radii.positive_radius, weak.radii.exclusion_radius, weak.radii.gps_noise) == (10.0, 25.0, 0.0)
+    assert config.model.image_size == image_size
+    assert model_card(config.model.name).preprocessing.image_size == (480, 640)
+    jitter = AugmentationOptions(
+        brightness=Change(1.0, 0.7), contrast=Change(1.0, 0.7), saturation=Change(1.0, 0.7), hue=Change(1.0, 0.5)
+    )
+    of_openibl = "openibl" in name or name.startswith(("sfrs", "densernet"))
+    assert augmentation == (jitter if of_openibl else AugmentationOptions())
+    if name.startswith("densernet"):
+        assert losses == WeakLossOptions("sare_joint", form="d2", tau=1.0, reduction="mean_queries")
+    else:
+        assert losses == LOSSES[name.replace("netvlad", "weak_triplet")]
+    if name == "sfrs":
+        assert (weak.generations, weak.mining.pos_num, weak.mining.pos_pool) == ((1, 5, 5, 5), 10, 20)
+        assert (weak.mining.k1, weak.mining.jaccard_lambda) == (20, 0.1)
+
+
+def test_published_hyper_parameters_of_salad() -> None:
+    config = resolve("train", ["experiment=salad"], {})
+    options, losses, _ = read_options(config)
+    assert (options.optimizer.name, options.optimizer.lr, options.optimizer.weight_decay) == ("adamw", 6e-5, 9.5e-9)
+    assert (options.schedule.name, options.schedule.final, options.schedule.steps) == ("linear", 0.2, 4000)
+    assert (config.batch.places, config.batch.images_per_place, config.model.image_size) == (60, 4, 224)
+    assert (options.loop.epochs, config.trainable_blocks, config.places.min_images) == (4, 4, 4)
+    assert losses == MultiSimilarityOptions(alpha=1.0, beta=50.0, base=0.0, miner_epsilon=0.1)
 
 
 def test_unknown_key_inside_a_yaml_fails_with_its_name(tmp_path: Path) -> None:

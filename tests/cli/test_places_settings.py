@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fol.cli.train import _training_places
+from fol.cli.training_data import training_places
 from fol.cli.training_settings import PlacesSettings
 
 
@@ -23,7 +23,7 @@ def test_a_folder_given_again_is_validated_on_once(
     monkeypatch.chdir(tmp_path)
     folders = (str(root), *(other.format(root=root) for other in others))
     settings = PlacesSettings(folders, "auto", 2, None, None, 0.4, "place", ())
-    places, (held_out,) = _training_places(settings, tmp_path / "cities", 0)
+    places, (held_out,) = training_places(settings, tmp_path / "cities", 0)
     assert len(held_out.queries) == 2
     assert len(places.places) == 4 * len(folders)  # seen more often
     trained = {image.resolve() for image in places.images}
