@@ -115,7 +115,7 @@ def weak_setup(
     **loop: Any,
 ) -> TrainingSetup:
     """Epochs of three rounds (5, 5 and 2 queries) and 7 batches of two tuples; 2 epochs of SARE unless told."""
-    model = netvlad_model(backbone)
+    model = small_model() if backbone == "fol" else netvlad_model(backbone)
     places = WeakPlaces.of([located_dataset(folder)], RadiusOptions())
     sgd = OptimizerOptions(name="sgd", lr=0.05, betas=(0.9, 0.999), weight_decay=1e-3, clip_norm=1.0)
     training = TrainingOptions(

@@ -127,3 +127,12 @@ def test_recall_may_fall_where_a_generation_begins(
     assert follow([80.0, 90.0, 20.0, 50.0], tmp_path / "anew") == 4 * 6
     with pytest.raises(TrainingStopped, match=r"fell from 60\.0 to 20\.0"):
         follow([80.0, 90.0, 60.0, 20.0], tmp_path / "collapsed")
+
+
+def test_fol_learns_by_its_regions(make_sfrs: MakeSetup, tmp_path: Path) -> None:
+    """An extension: its own regions in place of NetVLAD's, whose centres are not there to be set."""
+    options = {"backbone": "fol", "sampling": {"round": 12}, "setup": {"kmeans": False, "validation": []}}
+    _, state, first = run(make_sfrs, tmp_path / "run", **options)
+    names = [name for name, tensor in first.items() if not torch.equal(tensor, state["state_dict"][f"network.{name}"])]
+    assert names and not [name for name in names if name.startswith("local_head")]
+    assert state["generation"]["number"] == 1
