@@ -52,6 +52,7 @@ VERBS: Mapping[str, Verb] = {
     "benchmark": Verb("how fast this machine does each part, beside the published formulation", {"subjects": True}),
     "models": Verb("list the named models, or show one card", {"name": False}),
     "convert": Verb("turn an official checkpoint into safetensors", {"model": False, "out": False}),
+    "whiten": Verb("fit PCA whitening to a model's descriptors of photos", {"model": False, "out": False}),
 }
 
 

@@ -40,6 +40,7 @@ NEEDED = {
     "locate": ["photos=[x]", "map=y"],
     "evaluate": ["data.root=x"],
     "convert": ["model=x.pth", "out=y"],
+    "whiten": ["model=x.pth", "out=y"],
     "city": ["out=x"],
 }
 
