@@ -44,9 +44,9 @@ def test_constraints_are_versions_only_and_hold_a_matching_pair():
     assert (pinned["torch"], pinned["torchvision"]) == ("2.14.0", "0.29.2")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert "fol[train,baselines]" in extras["dev"]
-    wanted = [*project["dependencies"], *extras["dev"], *extras["train"], *extras["baselines"]]
-    wanted.remove("fol[train,baselines]")
+    assert "fol[train,baselines,h5]" in extras["dev"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["train"], *extras["baselines"], *extras["h5"]]
+    wanted.remove("fol[train,baselines,h5]")
     names = {re.match(r"[A-Za-z0-9_-]+", requirement)[0].lower().replace("-", "_") for requirement in wanted}
     assert names <= {name.replace("-", "_") for name in pinned}
     assert {"gpu", "serve", "train", "dev"} <= set(project["optional-dependencies"])

@@ -159,7 +159,7 @@ def test_a_checkpoint_of_another_architecture(tmp_path, good_map, official_state
     torch.save({"fc.weight": torch.zeros(3, 3)}, tmp_path / "resnet.pth")
     words[4] = f"model={tmp_path / 'resnet.pth'}"
     assert main(words) == 1
-    assert "not a FoL or SALAD checkpoint" in one_error_line(capsys)
+    assert "not a checkpoint of FoL, SALAD or NetVLAD" in one_error_line(capsys)
 
 
 def test_a_map_whose_weight_file_was_moved_says_so(tmp_path, good_map, official_tiny, capsys, monkeypatch):

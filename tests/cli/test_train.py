@@ -72,7 +72,7 @@ def test_sweep_runs_every_combination_and_keeps_finished_ones(
     words = train_words(cities, tmp_path, "loop.steps=1", "loss.alignment=0,0.01", "seed=1,2")
     assert main(["sweep", *words]) == 0
     table = (tmp_path / "sweep.csv").read_text().splitlines()
-    assert table[0] == "loss.alignment,seed,global R@1,re-ranked R@1,re-ranked R@5,match accuracy"
+    assert table[0] == "loss.alignment,seed,global R@1,global R@5,re-ranked R@1,re-ranked R@5,match accuracy"
     assert [row.split(",")[:2] for row in table[1:]] == [["0", "1"], ["0", "2"], ["0.01", "1"], ["0.01", "2"]]
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.ckpt")}
     assert len(written) == 4
@@ -98,16 +98,16 @@ def test_only_the_first_of_several_processes_talks(
 
 def test_seeds_are_one_line_with_their_spread() -> None:
     rows = [
-        Row({"loss.contrast": "0", "seed": "1"}, [10.0, 20.0, 30.0, None]),
-        Row({"loss.contrast": "0", "seed": "2"}, [14.0, 20.0, 33.0, None]),
-        Row({"loss.contrast": "1", "seed": "1"}, [1.0, 2.0, 3.0, 4.0]),
+        Row({"loss.contrast": "0", "seed": "1"}, [10.0, 15.0, 20.0, 30.0, None]),
+        Row({"loss.contrast": "0", "seed": "2"}, [14.0, 15.0, 20.0, 33.0, None]),
+        Row({"loss.contrast": "1", "seed": "1"}, [1.0, 1.5, 2.0, 3.0, 4.0]),
         Row({"loss.contrast": "1", "seed": "2"}, None),
     ]
     assert markdown(rows).splitlines() == [
-        "| loss.contrast | runs | global R@1 | re-ranked R@1 | re-ranked R@5 | match accuracy |",
-        "|---|---|---|---|---|---|",
-        "| 0 | 2 | 12.0 ± 2.8 | 20.0 ± 0.0 | 31.5 ± 2.1 | - |",  # sd of 10 and 14: sqrt(8)
-        "| 1 | 2 | 1.0 | 2.0 | 3.0 | 4.0 |",
+        "| loss.contrast | runs | global R@1 | global R@5 | re-ranked R@1 | re-ranked R@5 | match accuracy |",
+        "|---|---|---|---|---|---|---|",
+        "| 0 | 2 | 12.0 ± 2.8 | 15.0 ± 0.0 | 20.0 ± 0.0 | 31.5 ± 2.1 | - |",  # sd of 10 and 14: sqrt(8)
+        "| 1 | 2 | 1.0 | 1.5 | 2.0 | 3.0 | 4.0 |",
     ]
 
 
