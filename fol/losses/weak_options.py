@@ -48,17 +48,17 @@ class WeakLossOptions:
         for key, allowed in (("name", WeakLossName), ("form", Form), ("kernel", Kernel), ("reduction", Reduction)):
             value = getattr(self, key)
             if value not in get_args(allowed):
-                raise ConfigError(f"weak_loss.{key}={value!r} is unknown; choose one of {', '.join(get_args(allowed))}")
+                raise ConfigError(f"loss.{key}={value!r} is unknown; choose one of {', '.join(get_args(allowed))}")
         for key, number in (("tau", self.tau), ("margin", self.margin)):
             if not 0 < number < float("inf"):
-                raise ConfigError(f"weak_loss.{key}={number}: it must be above 0 and finite")
+                raise ConfigError(f"loss.{key}={number}: it must be above 0 and finite")
         if self.name == "triplet":
             if self.form == "cos":
-                raise ConfigError("weak_loss.form=cos is of SARE: the triplet compares distances, set form=d2")
+                raise ConfigError("loss.form=cos is of SARE: the triplet compares distances, set form=d2")
         elif self.reduction == "violating":
-            raise ConfigError(f"weak_loss.reduction=violating is of the triplet: every term of {self.name} is above 0")
+            raise ConfigError(f"loss.reduction=violating is of the triplet: every term of {self.name} is above 0")
         if self.form == "cos" and self.kernel != "gauss":
-            raise ConfigError(f"weak_loss.kernel={self.kernel} is a function of the distance: set form=d2")
+            raise ConfigError(f"loss.kernel={self.kernel} is a function of the distance: set form=d2")
 
 
 _SARE = WeakLossOptions(form="d2", tau=1.0, reduction="matlab")
@@ -95,8 +95,8 @@ class RegionLossOptions:
         self.hard.check()
         for temperature in (self.temperature, *self.teacher_temperatures):
             if not 0 < temperature < float("inf"):
-                raise ConfigError(f"region_loss: temperature {temperature} must be above 0 and finite")
+                raise ConfigError(f"loss: temperature {temperature} must be above 0 and finite")
         if not self.teacher_temperatures:
-            raise ConfigError("region_loss.teacher_temperatures is empty: give one for each generation")
+            raise ConfigError("loss.teacher_temperatures is empty: give one for each generation")
         if not 0 <= self.soft_weight < float("inf"):
-            raise ConfigError(f"region_loss.soft_weight={self.soft_weight}: it must be at least 0 and finite")
+            raise ConfigError(f"loss.soft_weight={self.soft_weight}: it must be at least 0 and finite")

@@ -216,7 +216,7 @@ def test_in_batch_is_the_same_loss_over_all_pairs(options):
     ],
 )
 def test_senseless_options_are_refused(options):
-    with pytest.raises(ConfigError, match=r"weak_loss\."):
+    with pytest.raises(ConfigError, match=r"loss\."):
         options.check()
 
 

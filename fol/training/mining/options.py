@@ -34,14 +34,14 @@ class MiningOptions:
         """``ConfigError`` for a value out of range."""
         for name, low in (("neg_num", 1), ("neg_pool", 1), ("pos_num", 0), ("pos_pool", 1), ("k1", 1)):
             if getattr(self, name) < low:
-                raise ConfigError(f"mining.{name}={getattr(self, name)}: it must be at least {low}")
+                raise ConfigError(f"weak.mining.{name}={getattr(self, name)}: it must be at least {low}")
         if self.neg_pool < self.neg_num:
-            raise ConfigError(f"mining.neg_pool={self.neg_pool}: must be at least neg_num={self.neg_num}")
+            raise ConfigError(f"weak.mining.neg_pool={self.neg_pool}: must be at least neg_num={self.neg_num}")
         if self.pos_pool < self.pos_num:
-            raise ConfigError(f"mining.pos_pool={self.pos_pool}: must be at least pos_num={self.pos_num}")
+            raise ConfigError(f"weak.mining.pos_pool={self.pos_pool}: must be at least pos_num={self.pos_num}")
         if not 0 <= self.margin < float("inf"):
-            raise ConfigError(f"mining.margin={self.margin}: it must be at least 0 and finite")
+            raise ConfigError(f"weak.mining.margin={self.margin}: it must be at least 0 and finite")
         if not 0 <= self.jaccard_lambda <= 1:
-            raise ConfigError(f"mining.jaccard_lambda={self.jaccard_lambda}: it must lie between 0 and 1")
+            raise ConfigError(f"weak.mining.jaccard_lambda={self.jaccard_lambda}: it must lie between 0 and 1")
         if self.max_bytes < 1 << 20:
-            raise ConfigError(f"mining.max_bytes={self.max_bytes}: it must be at least {1 << 20}")
+            raise ConfigError(f"weak.mining.max_bytes={self.max_bytes}: it must be at least {1 << 20}")
