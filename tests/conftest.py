@@ -71,3 +71,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first: begun last, it would go on alone on one of the processes when the others are done."""
+    items.sort(key=lambda item: item.path.name != "test_documentation.py")
