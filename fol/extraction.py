@@ -6,6 +6,7 @@ Order is kept, and what comes out depends neither on the batch size nor on the n
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +43,15 @@ class ExtractedBatch:
     stop: int
     features: list[tuple[int, Features]]
     skipped: list[Skipped]
+
+
+def unusable(features: Features) -> str:
+    """Why nothing can be compared with these features; empty when they are good."""
+    local = features.local
+    tensors = [features.descriptor, local.descriptors, local.positions, local.weights]
+    # A sum is finite when its terms are, and takes one pass.
+    finite = all(math.isfinite(t.sum(dtype=torch.float32)) for t in tensors)
+    return "" if finite else "the model's features of it are not finite"
 
 
 @dataclass(frozen=True, eq=False)

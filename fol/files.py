@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def write_atomically(path: Path, data: bytes | Callable[[Path], object], *, dura
         raise
     if durable:
         sync_directory(path.parent)
+
+
+def source_digest(files: Iterable[Path], root: Path) -> str:
+    """SHA-256 over names below ``root`` and contents of source files: what was made with edited code is not mixed."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def final_name(name: str) -> str:

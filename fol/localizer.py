@@ -10,7 +10,7 @@ from PIL import Image
 
 from fol.data import load_image, upright_rgb
 from fol.errors import ConfigError, MapError
-from fol.reranking import METHODS, Method, RerankOptions
+from fol.reranking import METHODS, Method, RerankOptions, default_method
 from fol.retrieval import IN_MAP_CONFIDENCE, PlaceMap, StageRanking, confidence, rank_features
 from fol.types import Extractor, Features, Prediction, RankedPlace
 
@@ -39,7 +39,7 @@ class Localizer:
             raise ConfigError(f"method={method!r}: choose one of {', '.join(METHODS)}")
         self.model = model
         self.place_map = place_map
-        self.method: Method = method or ("official" if model.preset == "official" else "fol")
+        self.method: Method = method or default_method(model.preset)
         self.options = options
         self.in_map_confidence = in_map_confidence
 

@@ -14,6 +14,7 @@ from fol.data import PlaceDataset, printable, read_dataset
 from fol.data.catalogue import read_protocol
 from fol.errors import ConfigError
 from fol.evaluation import CachedModel, EvaluationResult, evaluate, result_table
+from fol.evaluation.database_features import database_features
 from fol.evaluation.journal import read_rankings
 from fol.evaluation.processes import Processes
 from fol.evaluation.report import RANKINGS, RESULTS
@@ -48,28 +49,28 @@ def _run(config: DictConfig, *, pages: bool) -> None:
     for name, model in configured_extractors(config):
         for dataset in datasets:
             folder = Path(config.out) / folder_name(dataset) / name if several else Path(config.out)
-            result = evaluate_dataset(config, model, dataset, folder)
+            subject = _subject(config, model)
+            result = _evaluate(config, subject, dataset, folder)
             evaluated.append(Evaluated(result, folder, dataset))
             out.print(result_table(result))
             say(f"results: {folder / RESULTS}")
             if pages:
-                say(f"report: {printable(run_page(evaluated[-1], model, config.pictures))}")
+                say(f"report: {printable(_run_page(evaluated[-1], dataset, subject, config.pictures))}")
     if several and pages:
         page = write_comparison(evaluated, Path(config.out) / COMPARISON, pictures=config.pictures)
         say(f"comparison: {printable(page)}")
 
 
-def run_page(evaluated: Evaluated, model: Extractor, pictures: int) -> Path:
-    """Write the page of an evaluation that has its data set."""
-    assert evaluated.dataset is not None
+def _run_page(evaluated: Evaluated, dataset: PlaceDataset, subject: Localizer | CachedModel, pictures: int) -> Path:
     rankings = read_rankings(evaluated.folder / RANKINGS)
     with progress_bar("drawing queries") as progress:
         return write_run_page(
             evaluated.folder,
-            evaluated.dataset,
+            dataset,
             evaluated.result,
             rankings,
-            model,
+            subject.model,
+            features=database_features(subject, dataset) if pictures else None,
             pictures=pictures,
             progress=progress,
         )
@@ -100,21 +101,24 @@ def folder_name(dataset: PlaceDataset) -> str:
     return dataset.protocol if "@" in dataset.protocol else dataset.name
 
 
-def evaluate_dataset(config: DictConfig, model: Extractor, dataset: PlaceDataset, folder: Path) -> EvaluationResult:
-    """Evaluate into ``folder``, with the map that is given or with features from the cache."""
+def _subject(config: DictConfig, model: Extractor) -> Localizer | CachedModel:
+    """The model with the map that is given, or with features from the cache."""
     method, options = rerank_settings(config.matching)
-    subject: Localizer | CachedModel
     if config.map:
-        subject = Localizer(model, PlaceMap.open(Path(config.map), model), method=method, options=options)
-    else:
-        subject = CachedModel(
-            model,
-            Path(config.cache or Path(config.out) / "features"),
-            method=method,
-            options=options,
-            max_ram=None if config.max_ram is None else parse_bytes(config.max_ram),
-            max_disk=None if config.max_disk is None else parse_bytes(config.max_disk),
-        )
+        return Localizer(model, PlaceMap.open(Path(config.map), model), method=method, options=options)
+    return CachedModel(
+        model,
+        Path(config.cache or Path(config.out) / "features"),
+        method=method,
+        options=options,
+        max_ram=None if config.max_ram is None else parse_bytes(config.max_ram),
+        max_disk=None if config.max_disk is None else parse_bytes(config.max_disk),
+    )
+
+
+def _evaluate(
+    config: DictConfig, subject: Localizer | CachedModel, dataset: PlaceDataset, folder: Path
+) -> EvaluationResult:
     result = evaluate(
         subject,
         dataset,

@@ -30,7 +30,7 @@ def load_configured_extractor(config: DictConfig, recipe: Mapping[str, Any] | No
 def configured_extractors(config: DictConfig) -> Iterator[tuple[str, Extractor]]:
     """(name for folders, model) of each of ``models``, or of ``model`` where that names none; loaded one by one.
 
-    The options of ``model`` that are no model's own (device, precision) hold for all.
+    The device of ``model`` holds for all.
     """
     if not config.models:
         model = load_configured_extractor(config.model)

@@ -44,8 +44,15 @@ class Task:
     @property
     def list_length(self) -> int:
         """Places to retrieve so that ``depth`` are left of every list, whatever the protocol takes out of it."""
-        ignored = max(map(len, self.dataset.ignored), default=0)
-        return self.depth * self.dataset.rules.most_per_one + ignored
+        return self._counted + max(map(len, self.dataset.ignored), default=0)
+
+    def length_for(self, query: int) -> int:
+        """Places to retrieve for one query."""
+        return self._counted + len(self.dataset.ignored[query])
+
+    @property
+    def _counted(self) -> int:
+        return self.depth * self.dataset.rules.most_per_one
 
 
 class Answers(Protocol):

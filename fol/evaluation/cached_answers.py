@@ -18,7 +18,7 @@ from fol.evaluation.answers import Task, query_ranking
 from fol.evaluation.journal import QueryRanking
 from fol.evaluation.match_accuracy import MatchCount
 from fol.evaluation.processes import Processes
-from fol.reranking import Method, RerankOptions
+from fol.reranking import Method, RerankOptions, default_method
 from fol.retrieval import rerank_found
 from fol.retrieval.exact_search import exact_search
 from fol.retrieval.feature_cache import Demand, FeatureCache, check_room, fill, free_bytes, gigabytes, photo_keys
@@ -47,7 +47,7 @@ class CachedModel:
     @property
     def stage_two(self) -> Method:
         """The method, or the default of the model's preset."""
-        return self.method or ("official" if self.model.preset == "official" else "fol")
+        return self.method or default_method(self.model.preset)
 
 
 class CachedAnswers:
@@ -62,7 +62,7 @@ class CachedAnswers:
         self._reasons: Mapping[str, str] = {}  # why queries cannot be used
         self._found: dict[int, Candidates] = {}
         self._views: dict[int, int] = {}  # query -> closest true view, where matches are judged
-        self._search_seconds = 0.0
+        self._extract_seconds = self._search_seconds = 0.0
 
     @property
     def model(self) -> Extractor:
@@ -117,6 +117,7 @@ class CachedAnswers:
             self.task.say(f"... and {len(skipped) - _SHOWN} more: `fol data verify` finds out before")
         self._reasons = self._extract("extracting the queries", "queries", queries, local)
         self._search(queries)
+        self._extract_seconds = self.cache.seconds_per_photo() or 0.0
         if self.two_stage:
             self._choose_views(queries)
             if not everything:
@@ -205,7 +206,7 @@ class CachedAnswers:
         if query not in self._found:
             return QueryRanking(name, skipped=self._reasons.get(name, "it has no features"))
         found = self._found[query]
-        seconds = {"extract": self.cache.seconds_per_photo() or 0.0, "retrieve": self._search_seconds}
+        seconds = {"extract": self._extract_seconds, "retrieve": self._search_seconds}
         ranking, judged = None, None
         if self.two_stage:
             (local,) = self.cache.local_features(self._queries[[query]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import resource
@@ -12,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from fol.files import source_digest
 
 _PACKAGES = (
     "fol",
@@ -27,7 +28,7 @@ _PACKAGES = (
     "scikit-image",
 )
 _SOURCE = Path(__file__).parents[1]
-_NO_PART_IN_RANKINGS = {"cli", "losses", "serving", "training", "visualization"}
+_NO_PART_IN_RANKINGS = {"benchmarks", "cli", "losses", "reporting", "training", "visualization"}
 
 
 def environment(device: torch.device) -> dict[str, object]:
@@ -54,13 +55,9 @@ def git_revision(folder: Path = _SOURCE) -> str | None:
 
 
 def code_digest() -> str:
-    """SHA-256 over the sources that rankings come from: those of edited code are never mixed with older ones."""
-    digest = hashlib.sha256()
-    for path in sorted(_SOURCE.rglob("*.py")):
-        inside = path.relative_to(_SOURCE)
-        if inside.parts[0] not in _NO_PART_IN_RANKINGS:
-            digest.update(str(inside).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    """Of the sources that rankings come from."""
+    files = [file for file in _SOURCE.rglob("*.py") if file.relative_to(_SOURCE).parts[0] not in _NO_PART_IN_RANKINGS]
+    return source_digest(files, _SOURCE)
 
 
 def peak_memory(device: torch.device) -> dict[str, int]:

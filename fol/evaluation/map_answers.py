@@ -96,8 +96,7 @@ class MapAnswers:
         stage = self.localizer.rank(features, self.task.candidates)
         retrieved, similarities = stage.candidates.ids, stage.candidates.similarities
         place_map = self.localizer.place_map
-        length = min(self.task.depth * self.task.dataset.rules.most_per_one, len(place_map))
-        length = min(length + len(self.task.dataset.ignored[query]), len(place_map))
+        length = min(self.task.length_for(query), len(place_map))
         if len(retrieved) < length:
             # Recall beyond the re-ranked candidates: the rest of the retrieval's list, which re-ranking leaves alone.
             longer = place_map.search(features.descriptor, length)

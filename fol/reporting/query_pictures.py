@@ -13,9 +13,10 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from fol.data import PlaceDataset, load_image, with_short_side
+from fol.data import PlaceDataset, image_size, load_image, with_short_side
 from fol.errors import ImageError
 from fol.evaluation import EvaluationResult
+from fol.evaluation.database_features import DatabaseFeatures
 from fol.evaluation.journal import QueryRanking
 from fol.evaluation.measures import stage_list
 from fol.evaluation.result import Stage
@@ -34,12 +35,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class PictureMaker:
-    """Makes the pictures of single queries; ``model`` None leaves out what needs features."""
+    """Makes the pictures of single queries: ``model`` sees a query again for its regions and its local features, those
+    of answers come from ``features``. None leaves out what needs them."""
 
     dataset: PlaceDataset
     result: EvaluationResult
     album: Album
     model: Extractor | None
+    features: DatabaseFeatures | None = None
 
     def details(self, query: int, ranking: QueryRanking) -> Document:
         """JSON values: ``photo`` (number in the album, or None), ``stages``, ``matches`` and ``regions``."""
@@ -47,7 +50,7 @@ class PictureMaker:
         best = {stage: self._counted(query, ranking, stage) for stage in self.result.stages}
         drawn: Document = {"matches": [], "regions": None}
         final = best[self.result.stages[-1]]
-        if final and self.model is not None and photo is not None:
+        if final and self.model is not None and self.model.local_dim and photo is not None:
             right = [entry for entry, _, _ in [*final, *best["global"]] if self._right(query, entry)]
             drawn = self._drawn(self.model, query, photo, list(dict.fromkeys([final[0][0], *right[:1]])))
         stages = [
@@ -100,15 +103,13 @@ class PictureMaker:
         features = _extract(model, picture, self.dataset.rules.query_short_side)
         regions = None if features.region_map is None else self.album.put(_heat(region_values(features.region_map)))
         matches = []
-        for entry in entries if len(features.local) else ():
+        for entry in entries:
             place = self.dataset.database[entry]
-            other = self.album.add(place.image, LARGE)
-            try:
-                candidate = load_image(place.image)
-            except ImageError:
+            other, local = self.album.add(place.image, LARGE), self.features(entry) if self.features else None
+            if local is None or other is None:
                 continue
-            lines = self._lines(features.local, _extract(model, candidate).local)
-            sides = {"photos": [photo, other], "sizes": [picture.size, candidate.size]}
+            sides = {"photos": [photo, other], "sizes": [picture.size, image_size(place.image)]}
+            lines = self._lines(features.local, local)
             matches.append({**sides, **lines, "right": self._right(query, entry), "best": entry == entries[0]})
         return {"matches": matches, "regions": regions}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fol.data import PlaceDataset, printable
 from fol.evaluation import EvaluationResult, recall_intervals
+from fol.evaluation.database_features import DatabaseFeatures
 from fol.evaluation.journal import QueryRanking
 from fol.evaluation.published import PublishedRecall, published
 from fol.evaluation.report import CONFIG
@@ -46,15 +47,16 @@ def write_run_page(
     rankings: Mapping[str, QueryRanking],
     model: Extractor | None,
     *,
+    features: DatabaseFeatures | None = None,
     pictures: int = 40,
     progress: ProgressCallback | None = None,
 ) -> Path:
     """Write ``report.html`` into the folder of an evaluation, atomically; its path.
 
     ``rankings`` by query name, of ``read_rankings``. ``pictures`` queries (lost, gained, confidently wrong, some right)
-    are shown with their photos, and with match lines and regions where ``model`` has local features: it sees these
-    photos again. Without a model, with 0 pictures or where photos are gone, the page has less. Other queries are listed
-    by name, rank and score.
+    are shown with their photos; where ``model`` has regions and local features also with these, of the query, which it
+    sees again, and with match lines to answers whose local features ``features`` has. Without a model, with 0 pictures
+    or where photos are gone, the page has less. Other queries are listed by name, rank and score.
 
     Raises ``DataError`` when the file cannot be written.
     """
@@ -62,7 +64,7 @@ def write_run_page(
     listed = listed_queries(result, dataset, ordered)
     album = Album(PICTURE_BYTES)
     numbers = [query.number for query in to_picture(listed, pictures)]
-    maker = PictureMaker(dataset, result, album, model)
+    maker = PictureMaker(dataset, result, album, model, features)
     if progress and numbers:
         progress(0, len(numbers))
     details = picture_queries(maker, numbers, ordered, lambda done: progress(done, len(numbers)) if progress else None)

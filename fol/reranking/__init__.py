@@ -7,7 +7,7 @@ Works on plain tensors as well, without any other part of ``fol``. ``RerankOptio
 
 from __future__ import annotations
 
-from fol.reranking.options import METHODS, Method, RerankOptions
+from fol.reranking.options import METHODS, Method, RerankOptions, default_method
 from fol.reranking.ranking import rerank
 
-__all__ = ["METHODS", "Method", "RerankOptions", "rerank"]
+__all__ = ["METHODS", "Method", "RerankOptions", "default_method", "rerank"]

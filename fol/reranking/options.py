@@ -25,6 +25,11 @@ Method = Literal["fol", "official", "cascade"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
+def default_method(preset: str) -> Method:
+    """How features that a model of this preset extracted are compared unless told otherwise."""
+    return "official" if preset == "official" else "fol"
+
+
 @dataclass(frozen=True)
 class RerankOptions:
     """Switches of ``rerank``, one idea each. Thresholds and weights are not tuned on any data set.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import zlib
 from collections.abc import Sequence
@@ -11,12 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from fol import __version__
 from fol.data import printable
 from fol.errors import MapError
-from fol.extraction import Skipped
+from fol.extraction import Skipped, unusable
 from fol.files import write_atomically
 from fol.retrieval.descriptor_store import DescriptorStore, as_descriptors
 from fol.retrieval.feeds import Feed
@@ -250,13 +248,7 @@ def _problem(place: Place, outcome: Features | str) -> str:
     texts = [place.name, str(place.image), place.sequence or "", *place.metadata, *place.metadata.values()]
     if not all(map(_is_text, texts)):
         return "its path or metadata are not valid UTF-8: rename the file or folder"
-    if not isinstance(outcome, str):
-        local = outcome.local
-        tensors = [outcome.descriptor, local.descriptors, local.positions, local.weights]
-        # A sum is finite when its terms are, and takes one pass.
-        if not all(math.isfinite(t.sum(dtype=torch.float32)) for t in tensors):
-            return "the model's features of it are not finite"
-    return ""
+    return "" if isinstance(outcome, str) else unusable(outcome)
 
 
 def _is_text(text: str) -> bool:

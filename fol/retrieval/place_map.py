@@ -14,7 +14,7 @@ from torch import Tensor
 from fol.errors import ConfigError, MapError
 from fol.extraction import Skipped
 from fol.matching.quantisation import QuantisedLocalFeatures
-from fol.reranking import Method, RerankOptions
+from fol.reranking import Method, RerankOptions, default_method
 from fol.retrieval import calibration, changes, compaction
 from fol.retrieval.descriptor_store import as_descriptors
 from fol.retrieval.feeds import FeatureFeed, Feed, PhotoFeed
@@ -353,7 +353,7 @@ class PlaceMap:
 
     @property
     def _default_method(self) -> Method:
-        return "official" if self.manifest.model.preset == "official" else "fol"
+        return default_method(self.manifest.model.preset)
 
 
 def _identity(model: Extractor | ModelIdentity, store_local: bool) -> ModelIdentity:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fol.errors import DataError
-from fol.files import writer_lock
+from fol.files import source_digest, writer_lock
 from fol.retrieval.descriptor_store import DescriptorStore
 from fol.retrieval.feature_cache.part import (
     BITS,
@@ -213,9 +212,6 @@ class FeatureCache:
 
 
 def _code_digest() -> str:
-    digest = hashlib.sha256()
-    for part in _PART_IN_FEATURES:
-        path = _SOURCE / part
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            digest.update(str(file.relative_to(_SOURCE)).encode() + b"\0" + file.read_bytes() + b"\0")
-    return digest.hexdigest()
+    parts = [_SOURCE / part for part in _PART_IN_FEATURES]
+    files = [file for part in parts for file in (part.rglob("*.py") if part.is_dir() else [part])]
+    return source_digest(files, _SOURCE)

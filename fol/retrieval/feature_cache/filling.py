@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fol.errors import DataError
-from fol.extraction import ExtractedBatch, extract_places
+from fol.extraction import ExtractedBatch, extract_places, unusable
 from fol.retrieval.feature_cache.cache import FeatureCache
 from fol.retrieval.feature_cache.identity import MISSING
 from fol.retrieval.feature_cache.part import PartWriter
-from fol.types import Extractor, Features, Place, ProgressCallback
+from fol.types import Extractor, Place, ProgressCallback
 
 
 def fill(
@@ -79,10 +77,10 @@ def _append(
     skipped = {item.name: item.reason for item in batch.skipped}
     good = []
     for index, features in batch.features:
-        if _is_finite(features):
-            good.append((index, features))
+        if problem := unusable(features):
+            skipped[places[index].name] = problem
         else:
-            skipped[places[index].name] = "the model's features of it are not finite"
+            good.append((index, features))
     own = keys[[index for index, _ in good]]
     if local:
         new = ~cache.has_local(own)
@@ -92,10 +90,3 @@ def _append(
         own[new], [f.descriptor for (_, f), wanted in zip(good, new.tolist(), strict=True) if wanted]
     )
     return skipped
-
-
-def _is_finite(features: Features) -> bool:
-    local = features.local
-    tensors = [features.descriptor, local.descriptors, local.positions, local.weights]
-    # A sum is finite when its terms are, and takes one pass.
-    return all(math.isfinite(t.sum(dtype=torch.float32)) for t in tensors)
