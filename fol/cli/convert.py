@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from fol.cli.console import say
-from fol.cli.loading import load_configured_model
+from fol.cli.loading import load_configured_model, new_weights_file
 from fol.errors import ConfigError
 from fol.models import PlaceModel, load_model, save_safetensors
 from fol.models.whitening import PcaWhitening, read_pca_params
@@ -16,11 +16,7 @@ from fol.models.whitening import PcaWhitening, read_pca_params
 
 def run(config: DictConfig) -> None:
     """Read strictly, write tensors and card to one safetensors file."""
-    target = Path(config.out)
-    if target.suffix != ".safetensors":
-        raise ConfigError(f"{target}: the file to write must end in .safetensors")
-    if target.exists() and not config.overwrite:
-        raise ConfigError(f"{target} exists; give overwrite=true to replace it")
+    target = new_weights_file(config)
     model = _whitened(load_configured_model(config.model), config.whitening, config.whitening_dim)
     save_safetensors(model.card, model.network, target, dtype=torch.float16 if config.half else None)
     model = load_model(target)  # what was rounded has another fingerprint

@@ -45,6 +45,16 @@ def configured_extractors(config: DictConfig) -> Iterator[tuple[str, Extractor]]
         yield name, load_configured_extractor(own)
 
 
+def new_weights_file(config: DictConfig) -> Path:
+    """The weights file ``out``, which a verb is going to write; ``ConfigError`` when it cannot or should not."""
+    target = Path(config.out)
+    if target.suffix != ".safetensors":
+        raise ConfigError(f"{target}: the file to write must end in .safetensors")
+    if target.exists() and not config.overwrite:
+        raise ConfigError(f"{target} exists; give overwrite=true to replace it")
+    return target
+
+
 def load_configured_model(config: DictConfig, recipe: Mapping[str, Any] | None = None) -> PlaceModel:
     """The model of the group ``model``; options that are null there come from ``recipe`` (a map's model).
 

@@ -122,7 +122,7 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         raise ConfigError(f"batch.workers={batch.workers}: it must be at least 0")
     weak = build(WeakSettings, values["weak"], "weak")
     places_settings = build(PlacesSettings, values["places"], "places")
-    _check_sources(losses, weak, places_settings)
+    _check_sources(losses, weak)
     if model.card.architecture.whitening is not None:
         note(
             f"the whitening of {model.name} is left out: it is fitted to weights that are about to change (fol whiten)"
@@ -131,7 +131,10 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     sampler: PlaceBatchSampler | WeakSampling
     validation: list[PlaceDataset] = []
     if isinstance(losses, WeakLossOptions | RegionLossOptions):
-        sampler = weak_sampling(weak, folder, options.seed)
+        labelled = None
+        if places_settings.folders or places_settings.synthetic:
+            labelled, validation = training_places(places_settings, folder, options.seed)
+        sampler = weak_sampling(weak, labelled, folder, options.seed)
         places = single_places(sampler.places)
     else:
         places, validation = training_places(places_settings, folder, options.seed)
@@ -171,15 +174,13 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
     return setup
 
 
-def _check_sources(losses: Losses, weak: WeakSettings, places: PlacesSettings) -> None:
+def _check_sources(losses: Losses, weak: WeakSettings) -> None:
     """``ConfigError`` where photos are given that the losses would not look at."""
-    tuples = isinstance(losses, WeakLossOptions | RegionLossOptions)
-    of_weak = {"weak.folders": weak.folders, "weak.places": weak.places, "weak.synthetic": weak.synthetic}
-    of_places = {"places.folders": places.folders, "places.synthetic": places.synthetic}
-    for name, given in (of_places if tuples else of_weak).items():
+    if isinstance(losses, WeakLossOptions | RegionLossOptions):
+        return
+    for name, given in {"weak.folders": weak.folders, "weak.synthetic": weak.synthetic}.items():
         if given:
-            learn, instead = ("tuples", "weak.*") if tuples else ("places", "places.*")
-            raise ConfigError(f"{name} is given, but this loss learns from {learn}: set {name}=[] and give {instead}")
+            raise ConfigError(f"{name} is given, but this loss learns from places: set {name}=[] and give places.*")
 
 
 def _check_apart(places: TrainingPlaces, validation: list[PlaceDataset]) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from fol.cli.console import progress_bar
 from fol.cli.training_settings import PlacesSettings, SyntheticSet, WeakSettings
@@ -16,6 +14,7 @@ from fol.data.training import (
     TrainingPlaces,
     held_out_dataset,
     merge_places,
+    positioned_dataset,
     read_training_places,
     real_images,
     split_places,
@@ -23,9 +22,6 @@ from fol.data.training import (
 from fol.data.training.weak_places import WeakPlaces
 from fol.errors import ConfigError
 from fol.training.weak_batches import WeakSampling
-from fol.types import Place, Position
-
-_APART = 1000.0  # metres between places whose positions are made up
 
 
 def training_places(settings: PlacesSettings, folder: Path, seed: int) -> tuple[TrainingPlaces, list[PlaceDataset]]:
@@ -63,33 +59,16 @@ def city_folder(city: SyntheticSet, split: Literal["train", "val"], folder: Path
         return make_city_level(folder / name, split=split, progress=progress, **options)
 
 
-def weak_sampling(settings: WeakSettings, folder: Path, seed: int) -> WeakSampling:
-    """The tuples' photos: queries and databases whose positions are known, or places with positions made up."""
+def weak_sampling(settings: WeakSettings, places: TrainingPlaces | None, folder: Path, seed: int) -> WeakSampling:
+    """The tuples' photos: queries and databases whose positions are known, and ``places`` (of ``training_places``)."""
     datasets = [
         read_dataset(root) if settings.protocol is None else read_protocol(settings.protocol, Path(root))
         for root in settings.folders
     ]
     # The split that has queries and a database; its seeds must be others than those of the validation sets.
     datasets += [read_dataset(city_folder(item, "val", folder)) for item in settings.synthetic]
-    for root in settings.places:
-        datasets.append(_with_positions(read_training_places(root)))
+    if places is not None:
+        datasets.append(positioned_dataset(places))
     if not datasets:
-        raise ConfigError("nothing to learn from: give weak.folders=[FOLDER], weak.places or weak.synthetic")
-    places = WeakPlaces.of(datasets, settings.radii)
-    return WeakSampling(places, settings.mining, settings.tuples, settings.round, seed)
-
-
-def _with_positions(places: TrainingPlaces) -> PlaceDataset:
-    """The first photo of each place as a query, and a point for each place; those that see the same thing share one."""
-    dataset = held_out_dataset(places)
-    owner = np.arange(len(places.places))
-    for a, b in places.overlapping.tolist():
-        owner[owner == owner[b]] = owner[a]
-    place_of = {image: int(place) for image, place in zip(places.images, places.place_of_image, strict=True)}
-
-    def located(some: Place) -> Place:
-        return replace(some, position=Position(_APART * float(owner[place_of[some.image]]), 0.0))
-
-    return replace(
-        dataset, database=tuple(map(located, dataset.database)), queries=tuple(map(located, dataset.queries))
-    )
+        raise ConfigError("nothing to learn from: give weak.folders=[FOLDER], weak.synthetic or places.folders")
+    return WeakSampling(WeakPlaces.of(datasets, settings.radii), settings.mining, settings.tuples, settings.round, seed)

@@ -41,7 +41,6 @@ class WeakSettings:
 
     folders: tuple[str, ...]
     protocol: str | None
-    places: tuple[str, ...]
     synthetic: tuple[SyntheticSet, ...]
     radii: RadiusOptions
     mining: MiningOptions

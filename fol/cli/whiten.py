@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from fol.cli.console import note, progress_bar, say
-from fol.cli.loading import load_configured_model
+from fol.cli.loading import load_configured_model, new_weights_file
 from fol.data import PlaceDataset, read_dataset
 from fol.data.catalogue import read_protocol
 from fol.errors import ConfigError
@@ -22,11 +22,7 @@ from fol.types import Place
 
 def run(config: DictConfig) -> None:
     """Describe photos that are drawn from the data set, fit, write one file; a whitening that was there is replaced."""
-    target = Path(config.out)
-    if target.suffix != ".safetensors":
-        raise ConfigError(f"{target}: the file to write must end in .safetensors")
-    if target.exists() and not config.overwrite:
-        raise ConfigError(f"{target} exists; give overwrite=true to replace it")
+    target = new_weights_file(config)
     for name, low in (("dim", 1), ("images", 2), ("seed", 0)):
         if config[name] < low:
             raise ConfigError(f"{name}={config[name]}: it must be at least {low}")

@@ -110,6 +110,21 @@ def planar_coordinates(positions: Sequence[Position]) -> NDArray[np.float64]:
     return _project(positions, frames, Counter(frames).most_common(1)[0][0])
 
 
+def planar_frames(positions: Sequence[Position]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Metres ``[N, 2]`` and the frame ``[N]`` that each position's are in, 0, 1, ...
+
+    One frame reaches 12 degrees of longitude, what lies beyond gets another. Raises as ``planar_coordinates``.
+    """
+    metres, frames = np.empty((len(positions), 2)), np.empty(len(positions), np.int64)
+    left, frame = np.arange(len(positions)), 0
+    while len(left):
+        points = planar_coordinates([positions[i] for i in left.tolist()])
+        inside = np.isfinite(points).all(axis=1)
+        metres[left[inside]], frames[left[inside]] = points[inside], frame
+        left, frame = left[~inside], frame + 1
+    return metres, frames
+
+
 def distances(position: Position, others: Sequence[Position]) -> NDArray[np.float64]:
     """``[N]`` metres from ``position`` to ``others``; raises ``DataError`` when their frames cannot be compared."""
     frames = _frames([position, *others])

@@ -1,10 +1,10 @@
-"""One joint batch out of the parts that the ranks hold, with gradients."""
+"""What the ranks of a run know of each other: one joint batch out of their parts, with gradients."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import fields, is_dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +21,21 @@ def world_size() -> int:
 def rank() -> int:
     """Number of this process among the ranks."""
     return torch.distributed.get_rank() if _initialised() else 0
+
+
+def wait_for_all() -> None:
+    """Until all ranks are here."""
+    if world_size() > 1:
+        torch.distributed.barrier()
+
+
+def gather_objects(value: T) -> list[T]:
+    """The values of all ranks, in their order."""
+    if world_size() == 1:
+        return [value]
+    found: list[T | None] = [None] * world_size()
+    torch.distributed.all_gather_object(found, value)
+    return cast(list[T], found)
 
 
 def launched_rank() -> int:

@@ -19,8 +19,8 @@ from fol.data.training import TrainingPlaces
 from fol.data.training.weak_places import WeakPlaces
 from fol.errors import ConfigError
 from fol.training.batches import Slot
-from fol.training.distributed import rank, world_size
-from fol.training.mining import MiningOptions, NegativeMemory, WeakTuples, find_neighbours, mine
+from fol.training.distributed import gather_objects, rank, wait_for_all, world_size
+from fol.training.mining import MiningOptions, NegativeMemory, Neighbours, WeakTuples, find_neighbours, mine
 
 QUERY, POSITIVE, NEGATIVE, DIFFICULT = range(4)
 ROLES = 4  # a slot's role is that of its image, plus so many times the number of its tuple
@@ -125,7 +125,9 @@ class WeakBatches:
         features = self._descriptors()
         neighbours = None
         if options.pos_num:
-            neighbours = find_neighbours(features, sampling.places, options, device=self.device)
+            part = (rank(), world_size())
+            parts = gather_objects(find_neighbours(features, sampling.places, options, device=self.device, part=part))
+            neighbours = {group: Neighbours.join([own[group] for own in parts]) for group in parts[0]}
 
         def mined(chosen: MiningOptions) -> WeakTuples:
             seed = (self.seed, epoch, number)
@@ -152,10 +154,10 @@ class WeakBatches:
         if rank() == 0:
             with self.file.open("wb") as file:
                 file.truncate(count * self.dim * 4)
-        _wait()
+        wait_for_all()
         features: NDArray[np.float32] = np.memmap(self.file, np.float32, "r+", shape=(count, self.dim))
         self.describe(features, range(count)[rank() :: world_size()])
-        _wait()
+        wait_for_all()
         return features
 
     def _slots(self, members: NDArray[np.int64]) -> list[Slot]:
@@ -178,8 +180,3 @@ def single_places(places: WeakPlaces) -> TrainingPlaces:
     names = tuple(str(number) for number in numbers.tolist())
     none = np.empty((0, 2), np.int64)
     return TrainingPlaces(places.name, places.images, numbers, names, ("",) * len(names), None, none)
-
-
-def _wait() -> None:
-    if world_size() > 1:
-        torch.distributed.barrier()

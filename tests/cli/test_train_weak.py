@@ -57,11 +57,23 @@ def test_salad_learns_from_places(cities: Path, tmp_path: Path, one_thread: None
     assert fol.load_model(tmp_path / "last.safetensors").descriptor_dim == 8448
 
 
+def test_tuples_of_labelled_places(
+    cities: Path, tmp_path: Path, one_thread: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A set of places, of which some are held out, beside a city of queries and a database."""
+    from fol.data.synthetic import make_city_level
+
+    folder = make_city_level(tmp_path / "city", "easy", "train", 20, 6, 84, views=4)
+    given = [f"places.folders=[{folder}]", "places.held_out=0.2", "model.image_size=84", "loop.steps=2"]
+    assert main(words(cities, tmp_path / "run", "experiment=sare_tiny", *WORDS, *given)) == 0
+    # 2 x 16 photos of the city on each side, and of 16 places 2 queries and 2 of the database.
+    assert "64 database, 64 queries, 0 dropped" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (["loss=fol"], "weak.synthetic is given, but this loss learns from places: set weak.synthetic=[]"),
-        (["places.folders=[x]"], "places.folders is given, but this loss learns from tuples: set places.folders=[]"),
         (["weak.synthetic=[]"], "nothing to learn from: give weak.folders=[FOLDER]"),
         (["batch.workers=2"], "batch.workers=2: tuples are mined while the run goes on"),
         (["loss=sfrs"], "weak.mining.pos_num=0: SFRS learns from difficult positives"),

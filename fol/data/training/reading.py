@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from fol.data.coordinates import planar_coordinates
+from fol.data.coordinates import planar_frames
 from fol.data.images import printable
 from fol.data.readers.gsv_cities import is_gsv_cities, read_gsv_cities
 from fol.data.readers.place_folders import OVERLAPPING, PLACES, read_overlapping, read_place_csv, read_place_folders
@@ -91,18 +91,11 @@ def _training_places(name: str, records: Sequence[PlaceRecord], pairs: Sequence[
 
 
 def _planar(records: Sequence[PlaceRecord]) -> tuple[NDArray[np.float64] | None, NDArray[np.int64] | None]:
-    """Metres and frame of each place: one frame reaches 12 degrees of longitude, what lies beyond gets another."""
-    positions = np.full((len(records), 2), np.nan)
-    frames = np.zeros(len(records), np.int64)
-    left = [i for i, record in enumerate(records) if record.position is not None]
-    if not left:
+    """Metres and frame of each place."""
+    known = {i: record.position for i, record in enumerate(records) if record.position is not None}
+    if not known:
         return None, None
-    frame = 0
-    while left:
-        points = planar_coordinates([p for i in left if (p := records[i].position) is not None])
-        inside = np.isfinite(points).all(axis=1)
-        here = np.array(left)[inside]
-        positions[here], frames[here] = points[inside], frame
-        left = np.array(left)[~inside].tolist()
-        frame += 1
+    positions, frames = np.full((len(records), 2), np.nan), np.zeros(len(records), np.int64)
+    here = np.array(list(known))
+    positions[here], frames[here] = planar_frames(list(known.values()))
     return positions, frames

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from fol.data.coordinates import planar_coordinates
-from fol.data.dataset import PlaceDataset, read_dataset
+from fol.data.coordinates import planar_frames
+from fol.data.dataset import PlaceDataset, all_positions, read_dataset
 from fol.data.images import printable
 from fol.errors import ConfigError, DataError
-from fol.types import Place, Position
+from fol.types import Place
 
 DifferentTimes = Literal["auto", "always", "never"]
 _MONTH = re.compile(r"\d{6}")  # time stamps of the Tokyo Time Machine: year and month
@@ -246,25 +246,12 @@ def _parts(dataset: PlaceDataset) -> NDArray[np.int64]:
 
 
 def _planar(dataset: PlaceDataset, places: Sequence[Place]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Metres and frame: one frame reaches 12 degrees of longitude, what lies beyond gets another."""
-    positions: list[Position] = [place.position for place in places if place.position is not None]
-    if len(positions) < len(places):
-        without = [place.name for place in places if place.position is None]
-        raise DataError(
-            f"{printable(dataset.root)}: {len(without)} photos have no coordinates, the first is "
-            f"{printable(without[0])}: training on positions needs those of all"
-        )
-    metres, frames = np.empty((len(places), 2)), np.empty(len(places), np.int64)
-    left, frame = np.arange(len(places)), 0
-    while len(left):
-        try:
-            points = planar_coordinates([positions[i] for i in left.tolist()])
-        except DataError as error:
-            raise DataError(f"{printable(dataset.root)}: {error}") from error
-        inside = np.isfinite(points).all(axis=1)
-        metres[left[inside]], frames[left[inside]] = points[inside], frame
-        left, frame = left[~inside], frame + 1
-    return metres, frames
+    shown = printable(dataset.root)
+    positions = all_positions(places, "training set", shown, "training on positions needs those of all")
+    try:
+        return planar_frames(positions)
+    except DataError as error:
+        raise DataError(f"{shown}: {error}") from error
 
 
 def _noise(captures: NDArray[np.int64], radii: RadiusOptions) -> NDArray[np.float64]:

@@ -189,7 +189,8 @@ def test_read_takes_folders(tmp_path):
 
 
 def test_photos_without_coordinates_are_refused():
-    with pytest.raises(DataError, match=r"/photos: 1 photos have no coordinates, the first is q: training"):
+    shown = "/photos: 1 of 2 images of the training set have no coordinates, the first is q: training"
+    with pytest.raises(DataError, match=shown):
         WeakPlaces.of([dataset([place("d", (0.0, 0.0))], [place("q", None)])])
     with pytest.raises(DataError, match="no UTM zone"):
         WeakPlaces.of([dataset([place("d", (0.0, 0.0))], [place("q", position_from_latlon(1.0, 1.0))])])
