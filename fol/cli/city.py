@@ -19,6 +19,7 @@ def run(config: DictConfig) -> None:
             config.seed,
             config.size,
             views=config.views,
+            headings=config.headings,
             progress=progress,
         )
     use = f"fol train places.folders=[{folder}]" if config.split == "train" else f"fol evaluate data={folder}"

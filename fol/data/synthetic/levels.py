@@ -114,7 +114,8 @@ class LevelParameters:
     """Everything that decides the city of a level on disk.
 
     ``size`` is the images' side in pixels; ``views`` are photos per place in train, and in val and test photos per
-    place of the database and as many of the queries.
+    place of the database and as many of the queries. With ``headings`` above 1 each view of val and test is a panorama
+    cut into so many photos at equal angles, as benchmarks from street-level panoramas have them.
     """
 
     level: str
@@ -123,6 +124,7 @@ class LevelParameters:
     seed: int
     size: int
     views: int
+    headings: int = 1
 
     def check(self) -> None:
         """``ConfigError`` for a value out of range."""
@@ -134,6 +136,7 @@ class LevelParameters:
             ("seed", 0, LARGEST_SEED),
             ("size", 28, 4096),
             ("views", 2 if self.split == "train" else 1, 64),
+            ("headings", 1, 1 if self.split == "train" else 36),
         ):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"synthetic city: {name} is {getattr(self, name)}, give a value from {low} to {high}")
@@ -144,5 +147,5 @@ class LevelParameters:
         return FIRST_SEED + len(SPLITS) * self.seed + SPLITS.index(self.split)
 
     def plain(self) -> dict[str, object]:
-        """As they are written in a city's description."""
-        return asdict(self)
+        """As they are written in a city's description: ``headings`` only where there are several."""
+        return {key: value for key, value in asdict(self).items() if key != "headings" or value != 1}

@@ -147,6 +147,7 @@ def make_city_level(
     size: int = 224,
     *,
     views: int | None = None,
+    headings: int = 1,
     progress: ProgressCallback | None = None,
 ) -> Path:
     """Write one split of a difficulty level (see ``LEVELS``) to the folder ``out`` and give the folder.
@@ -154,8 +155,9 @@ def make_city_level(
     ``split="train"`` writes ``images/``, ``places.csv`` (image, place_id, condition, street, easting, northing) and
     ``overlapping_places.csv`` (place_a, place_b: they see the same thing, so they are no negatives of each other), with
     ``views`` photos of each place. ``"val"`` and ``"test"`` write ``database/`` by day and ``queries/`` in the level's
-    conditions, ``views`` of each place in both. All have a ``city.json`` for ``read_city``. No two splits and no two
-    seeds share a street or a house. Resumes and refuses as ``make_city`` does, and raises the same errors.
+    conditions, ``views`` of each place in both, each cut into ``headings`` photos all around. All have a ``city.json``
+    for ``read_city``. No two splits and no two seeds share a street or a house. Resumes and refuses as ``make_city``
+    does, and raises the same errors.
     """
     parameters = LevelParameters(
         level,
@@ -164,6 +166,7 @@ def make_city_level(
         seed,
         size,
         DEFAULT_VIEWS.get(split, 1) if views is None else views,
+        headings,
     )
     parameters.check()
     city = city_of(parameters)
@@ -179,8 +182,9 @@ def level_views(city: City, parameters: LevelParameters) -> tuple[View, ...]:
             if parameters.split == "train":
                 name = f"images/place{place:05d}-{k:02d}.jpg"
             else:
-                folder = "database" if k < parameters.views else "queries"
-                name = _view(folder, place, k % parameters.views, camera, light).name
+                panorama = k // parameters.headings
+                folder = "database" if panorama < parameters.views else "queries"
+                name = _view(folder, place, panorama % parameters.views, camera, light).name
             views.append(View(name, place, camera, light, parameters.level, seed))
     return tuple(views)
 

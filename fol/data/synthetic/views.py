@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -57,7 +57,8 @@ def city_of(parameters: LevelParameters) -> City:
 
 
 def level_cameras(city: City, parameters: LevelParameters, place: int) -> tuple[tuple[Camera, str, int], ...]:
-    """Camera, condition and seed of each photo of one place: in val and test database first, then queries."""
+    """Camera, condition and seed of each photo of one place: in val and test database first, then queries; photos of
+    one panorama follow each other."""
     level, train = level_named(parameters.level), parameters.split == "train"
     rng = np.random.default_rng([city.seed, place, 41])
     axis = _axis(city, level, place, rng)
@@ -72,7 +73,10 @@ def level_cameras(city: City, parameters: LevelParameters, place: int) -> tuple[
         camera = _camera(axis, level, own, near=database or (train and k == 0))
         conditions = level.conditions(parameters.split, database)
         turn = offset + k if train else place * parameters.views + k
-        found.append((camera, conditions[turn % len(conditions)], int(own.integers(1 << 31))))
+        condition, seed = conditions[turn % len(conditions)], int(own.integers(1 << 31))
+        for heading in range(parameters.headings):
+            yaw = (camera.yaw + 360 * heading / parameters.headings) % 360
+            found.append((replace(camera, yaw=yaw), condition, seed))
     return tuple(found)
 
 

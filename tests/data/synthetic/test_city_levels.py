@@ -32,6 +32,7 @@ from fol.data.synthetic.facades import FacadeSpec
 from fol.data.synthetic.scenery import PlainSpec
 from fol.data.synthetic.surfaces import SurfaceBuilder
 from fol.data.synthetic.views import _scenery, overlapping
+from fol.errors import ConfigError
 
 
 def views_of(level: str, split: str = "test", places: int = 8, views: int = 1) -> tuple[City, tuple[View, ...]]:
@@ -66,6 +67,20 @@ class TestSplits:
         _, more = views_of("hard", "train", places=12, views=5)
         kept = {view.name: view for view in more}
         assert all(kept[view.name].camera == view.camera for view in few)
+
+    def test_headings_are_photos_of_one_panorama(self) -> None:
+        _, plain = views_of("easy", "val", places=3)
+        parameters = LevelParameters("easy", "val", 3, 0, 224, 1, headings=12)
+        found = level_views(city_of(parameters), parameters)
+        assert len(found) == 12 * len(plain) == len({view.name for view in found})
+        for first, own in zip(plain, zip(*[iter(found)] * 12, strict=True), strict=True):
+            assert own[0] == first
+            assert {view.name.split("@")[7] for view in own} == {first.name.split("@")[7]}  # one capture
+            turns = [(view.camera.yaw - first.camera.yaw) % 360 for view in own]
+            assert turns == pytest.approx([30.0 * k for k in range(12)])
+            assert {view.camera.position for view in own} == {first.camera.position}
+        with pytest.raises(ConfigError, match="headings is 12, give a value from 1 to 1"):
+            LevelParameters("easy", "train", 3, 0, 224, 2, headings=12).check()
 
     def test_conditions_are_the_levels(self) -> None:
         for name, level in LEVELS.items():
