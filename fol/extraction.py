@@ -106,7 +106,7 @@ class _Photos(Dataset[_Photo]):
     """Decodes and preprocesses; runs in the loading processes, so nothing may be raised from it."""
 
     def __init__(self, model: Extractor, places: Sequence[Place], short_side: int | None) -> None:
-        self.prepare = model.prepare
+        self.model = model
         self.places = places
         self.short_side = short_side
 
@@ -117,12 +117,22 @@ class _Photos(Dataset[_Photo]):
         path = self.places[index].image
         try:
             photo: Image.Image = load_image(path)
-            resized = photo if self.short_side is None else with_short_side(photo, self.short_side)
-            return _Photo(index, self.prepare(resized), photo.size)
+            return _Photo(index, prepared(self.model, photo, self.short_side), photo.size)
         except FolError as error:
             return _Photo(index, None, reason=_one_line(str(error)))
         except Exception as error:  # a decoder's own exceptions must cost one photo, not the whole run
             return _Photo(index, None, reason=_one_line(f"{path}: {type(error).__name__}: {error}"))
+
+
+def prepared(model: Extractor, photo: Image.Image, short_side: int | None = None) -> Tensor:
+    """What ``model.extract`` takes of a photo, ``[3, H, W]``.
+
+    ``short_side``: pixels that a protocol wants the shorter side to have, aspect kept. Networks that take any size see
+    the photo like that; for the others their own fixed size follows.
+    """
+    if short_side is None:
+        return model.prepare(photo)
+    return model.prepare(with_short_side(photo, short_side), keep_size=True)
 
 
 def extract_places(
@@ -130,7 +140,7 @@ def extract_places(
 ) -> Iterator[ExtractedBatch]:
     """Features of every place's photo, in order, ``batch_size`` photos at a time.
 
-    ``short_side`` resizes photos to that many pixels on their shorter side before the model's own transform.
+    ``short_side`` resizes photos to that many pixels on their shorter side (``prepared``).
     ``workers`` 0 decodes in this process, more start that many loading processes. With a model on a GPU the next batch
     is loaded and copied there while one is computed. Raises ``ConfigError`` for numbers out of range and ``ImageError``
     when a loading process dies (out of memory, a crash in a decoder).

@@ -236,8 +236,11 @@ class Extractor(Protocol):
     def transform(self, image: Image.Image) -> Tensor:
         """RGB photo to the network's input ``[3, H, W]`` float32."""
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        """RGB photo to ``[3, H, W]`` of any type that ``extract`` takes: what loading processes hand over."""
+    def prepare(self, image: Image.Image, *, keep_size: bool = False) -> Tensor:
+        """RGB photo to ``[3, H, W]`` of any type that ``extract`` takes: what loading processes hand over.
+
+        ``keep_size``: a protocol has given the photo its size, which a model of fixed size changes all the same.
+        """
 
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:
         """Features of a batch ``[B, 3, H, W]`` of what ``transform`` or ``prepare`` gave, one per image.

@@ -36,7 +36,7 @@ class SearchRules:
 
     ``database_groups [N]`` and ``query_groups [Q]``: a query is answered from the database photos of its own group
     alone; None for one group. ``one_per [N]``: of the database photos of one number only the best-ranked counts.
-    ``query_short_side``: pixels that queries, and not the database, are resized to before the model's transform.
+    ``query_short_side``: pixels that queries' shorter sides, and not those of the database, are resized to.
     """
 
     database_groups: NDArray[np.int64] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from timm.layers import PatchEmbed, SwiGLUPacked
@@ -44,6 +44,7 @@ class BackboneConfig:
     position_grid: int = 37
     trainable_blocks: int = 4
     stem: Literal["linear", "convolutional"] = "linear"
+    takes_any_size: ClassVar[bool] = False  # sides are multiples of 14
 
     def check_image_size(self, image_size: tuple[int, int]) -> None:
         """``ConfigError`` for a size (height, width) whose sides are no multiples of 14."""

@@ -111,8 +111,8 @@ class Baseline:
         resized = area_weights(grey.shape[0], height) @ grey @ area_weights(grey.shape[1], width).T
         return torch.from_numpy(resized.round() / 255).expand(3, height, width)
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        """As ``transform``."""
+    def prepare(self, image: Image.Image, *, keep_size: bool = False) -> Tensor:
+        """As ``transform``: descriptors are comparable at one size only, whatever ``keep_size`` asks for."""
         return self.transform(image)
 
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:

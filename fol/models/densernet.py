@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,7 @@ class DenserNetConfig:
     width: float = 1.0
     convention: VggConvention = "matconvnet"
     family: Literal["densernet"] = "densernet"
+    takes_any_size: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", tuple(self.taps))  # a header's JSON has lists

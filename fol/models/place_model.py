@@ -141,9 +141,16 @@ class PlaceModel(nn.Module):
         """RGB photo to ``[3, H, W]`` float32, by the card's preprocessing."""
         return self.card.preprocessing(image)
 
-    def prepare(self, image: Image.Image) -> Tensor:
-        """RGB photo to ``[3, H, W]`` as ``extract`` takes it in the fewest bytes, by the card's preprocessing."""
-        return self.card.preprocessing.prepare(image)
+    def prepare(self, image: Image.Image, *, keep_size: bool = False) -> Tensor:
+        """RGB photo to ``[3, H, W]`` as ``extract`` takes it in the fewest bytes, by the card's preprocessing.
+
+        ``keep_size`` leaves photos for convolutional networks as large as they are. Transformers get the card's size:
+        their positional grid and the second stage are meant for it, and published numbers are of that size.
+        """
+        preprocessing = self.card.preprocessing
+        if keep_size and self.card.architecture.backbone.takes_any_size:
+            preprocessing = replace(preprocessing, image_size=(image.height, image.width))
+        return preprocessing.prepare(image)
 
     @torch.inference_mode()
     def extract(self, images: Tensor, original_sizes: Sequence[tuple[int, int]] | None = None) -> list[Features]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,7 @@ class VggConfig:
     train_from: TrainFrom = "conv5"
     convention: VggConvention = "matconvnet"
     family: Literal["vgg"] = "vgg"
+    takes_any_size: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         for name, value, choices in (

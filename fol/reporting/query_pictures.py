@@ -13,13 +13,14 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from fol.data import PlaceDataset, image_size, load_image, with_short_side
+from fol.data import PlaceDataset, image_size, load_image
 from fol.errors import ImageError
 from fol.evaluation import EvaluationResult
 from fol.evaluation.database_features import DatabaseFeatures
 from fol.evaluation.journal import QueryRanking
 from fol.evaluation.measures import stage_list
 from fol.evaluation.result import Stage
+from fol.extraction import prepared
 from fol.reporting.album import LARGE, Album, png
 from fol.reranking import Method, RerankOptions, rerank
 from fol.types import Extractor, Features, LocalFeatures, Position
@@ -131,9 +132,8 @@ class PictureMaker:
 
 
 def _extract(model: Extractor, photo: Image.Image, short_side: int | None = None) -> Features:
-    resized = photo if short_side is None else with_short_side(photo, short_side)
     with torch.inference_mode():
-        (features,) = model.extract(model.transform(resized)[None], [photo.size])
+        (features,) = model.extract(prepared(model, photo, short_side)[None], [photo.size])
     return features
 
 

@@ -19,7 +19,7 @@ MISSING = np.uint64(0)  #: Key of a photo whose file is not there.
 
 
 def photo_keys(places: Sequence[Place], *, short_side: int | None = None) -> NDArray[np.uint64]:
-    """``[N]`` keys; ``short_side`` is the resizing that the photos get before the model's own transform.
+    """``[N]`` keys; ``short_side`` is the resizing that the photos get (``fol.extraction.prepared``).
 
     64 bits: among three million photos two would share a key once in four million data sets.
     """
