@@ -93,6 +93,41 @@ def test_alpha_by_hand():
     torch.testing.assert_close(bias, -alpha * torch.tensor([0.25, 0.0625]))
 
 
+def test_given_centres_set_the_weights():
+    """The example above through the layer: centres as given, lengths and all."""
+    features, centres = torch.eye(2), torch.tensor([[0.5, 0.0], [0.0, 0.25]])
+    net = NetVlad(NetVladConfig(2, 2))
+    net.set_centres(centres, features)
+    assert net.centroids.equal(centres)
+    torch.testing.assert_close(net.conv.weight[:, :, 0, 0], 4.6051702 * torch.eye(2))
+    net = NetVlad(NetVladConfig(2, 2, assignment="v2"))
+    net.set_centres(centres, features)
+    assert net.centroids.equal(centres)
+    # alpha is log 100 over the mean of 1.0625 - 0.25 and 1.25 - 0.5625, 0.75
+    torch.testing.assert_close(net.conv.weight[:, :, 0, 0], 2 * 6.1402269 * centres)
+    torch.testing.assert_close(net.conv.bias, -6.1402269 * torch.tensor([0.25, 0.0625]))
+
+
+@pytest.mark.parametrize(
+    ("centres", "features"), [((4, 12), (50, 12)), ((5, 11), (50, 11)), ((5, 12), (50, 11)), ((5, 12), (0, 12))]
+)
+def test_centres_of_another_shape_are_named(centres, features):
+    net = random_net()
+    before = net.centroids.clone()
+    shapes = rf"5 centres of 12 values: centres \[{centres[0]}, {centres[1]}\] and features \[{features[0]}, "
+    with pytest.raises(ConfigError, match=shapes):
+        net.set_centres(torch.randn(centres), torch.randn(features))
+    assert net.centroids.equal(before)
+
+
+def test_features_as_near_to_one_centre_as_to_another():
+    net = random_net(2, 2)
+    before = net.centroids.clone()
+    with pytest.raises(ConfigError, match="no local feature is nearer"):
+        net.set_centres(torch.eye(2), torch.full((3, 2), 0.5**0.5))
+    assert net.centroids.equal(before)
+
+
 def test_kmeans_finds_the_clusters_and_repeats_itself():
     generator = torch.Generator().manual_seed(0)
     means = functional.normalize(torch.randn(4, 16, generator=generator), dim=1)

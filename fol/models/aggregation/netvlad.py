@@ -56,8 +56,8 @@ class NetVladConfig:
 class NetVlad(nn.Module):
     """Feature maps ``[B, C, h, w]`` to residual sums ``[B, K, D]`` and unit descriptors ``[B, K * D]``.
 
-    Centres and assignment are separate parameters, as published. Fresh ones are noise: ``initialise`` sets them, and
-    without it training is known not to work.
+    Centres and assignment are separate parameters, as published. Fresh ones are noise: ``initialise`` or
+    ``set_centres`` sets them, and without that training is known not to work.
     """
 
     def __init__(self, config: NetVladConfig) -> None:
@@ -102,9 +102,9 @@ class NetVlad(nn.Module):
     def initialise(self, descriptors: Tensor, seed: int = 43) -> None:
         """Set all parameters from local ``descriptors [N, C]`` (of any length) of training photos.
 
-        The projection becomes the descriptors' first principal components; k-means of the unit descriptors (100
-        iterations of FAISS) gives the centres, and the assignment is as sharp as published: 100 times more for the
-        nearest centre than for the second. Published: 50,000 descriptors, 100 of each of 500 photos.
+        The projection becomes the descriptors' first principal components, and k-means of the unit descriptors (100
+        iterations of FAISS) gives the centres of ``set_centres``. Published: 50,000 descriptors, 100 of each of 500
+        photos.
         """
         clusters = self.config.clusters
         if len(descriptors) < clusters or descriptors.shape[1] != self.config.channels:
@@ -112,20 +112,40 @@ class NetVlad(nn.Module):
                 f"NetVLAD of {clusters} clusters is initialised from at least {clusters} descriptors of "
                 f"{self.config.channels} values, not from {len(descriptors)} of {descriptors.shape[1]}"
             )
-        descriptors = descriptors.to(self.centroids)
-        if self.projection is not None:
-            components, offset = principal_components(descriptors, self.config.cluster_dim)
-            self.projection.weight.copy_(components[:, :, None, None])
-            self.projection.bias.copy_(offset)  # type: ignore[union-attr]
-        features = self._features(descriptors[:, :, None, None])[:, :, 0, 0]
+        features = self._fitted_features(descriptors.to(self.centroids))
         if not (features - features.mean(0)).abs().max() > 1e-6:  # nor where they are not finite
             raise ConfigError("NetVLAD cannot be initialised: the local descriptors do not differ")
-        centres = kmeans(features, clusters, seed)
+        self.set_centres(kmeans(features, clusters, seed), features)
+
+    @torch.no_grad()
+    def set_centres(self, centres: Tensor, features: Tensor) -> None:
+        """Set the centres ``[K, D]``, and the assignment as sharp as published for unit ``features [N, D]``.
+
+        That is, 100 times more for the nearest centre than for the second. ``ConfigError`` for other shapes, and where
+        no sharpness does that.
+        """
+        wanted = tuple(self.centroids.shape)
+        if tuple(centres.shape) != wanted or features.ndim != 2 or features.shape[1] != wanted[1] or not len(features):
+            raise ConfigError(
+                f"NetVLAD has {wanted[0]} centres of {wanted[1]} values: centres {[*centres.shape]} and features "
+                f"{[*features.shape]} do not fit"
+            )
+        centres, features = centres.to(self.centroids), features.to(self.centroids)
         weight, bias = assignment_weights(features, centres, self.config.assignment)
+        if not weight.isfinite().all():
+            raise ConfigError("NetVLAD cannot be initialised: no local feature is nearer to one centre than to another")
         self.centroids.copy_(centres)
         self.conv.weight.copy_(weight[:, :, None, None])
         if self.conv.bias is not None and bias is not None:
             self.conv.bias.copy_(bias)
+
+    def _fitted_features(self, descriptors: Tensor) -> Tensor:
+        """Unit features ``[N, D]`` of descriptors ``[N, C]``, after fitting the projection to them."""
+        if self.projection is not None:
+            components, offset = principal_components(descriptors, self.config.cluster_dim)
+            self.projection.weight.copy_(components[:, :, None, None])
+            self.projection.bias.copy_(offset)  # type: ignore[union-attr]
+        return self._features(descriptors[:, :, None, None])[:, :, 0, 0]
 
 
 def finalise(raw: Tensor) -> Tensor:
