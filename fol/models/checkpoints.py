@@ -90,7 +90,7 @@ def infer_architecture(checkpoint: Checkpoint, heads: int | None = None) -> Arch
     """Sizes read off the tensors; ``heads`` only where it is not channels / 64 (heads leave no trace in shapes)."""
     tensors, path = checkpoint.tensors, checkpoint.path
     if "aggregation.centroids" in tensors:
-        return global_architecture(path, tensors)
+        return global_architecture(path, tensors, checkpoint.preprocessing)
 
     def shape(name: str) -> tuple[int, ...]:
         if name not in tensors:

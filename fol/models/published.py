@@ -10,8 +10,7 @@ several GPUs), Patch-NetVLAD (QVPR/Patch-NetVLAD, with ``WPCA``), the deep visua
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,10 @@ from torch import Tensor
 from fol.errors import CheckpointError
 from fol.models.aggregation import NetVladConfig
 from fol.models.architecture import Architecture
-from fol.models.densernet import TAP_LAYERS, DenserNetConfig, Tap
+from fol.models.densernet import DenserNetConfig
+from fol.models.densernet_weights import branches_of_network, one_trunk
 from fol.models.preprocessing import Preprocessing
-from fol.models.vgg import CONVOLUTIONS, VggConfig, VggConvention, vgg_preprocessing
+from fol.models.vgg import CONVOLUTIONS, VGG_INPUT, VggConfig, VggConvention, vgg_preprocessing
 from fol.models.whitening import cluster_major
 
 #: Input of all published VGG16 models at test time (height, width).
@@ -66,9 +66,6 @@ _TRANSFORMER = {
     "upconv.": "local_head.upconv1.",
     "upconv2.": "local_head.upconv2.",
 }
-#: DenserNet's branches, each with its own copy of the trunk.
-_BRANCHES: dict[str, Tap] = {"1": "low", "m": "middle", "h": "high"}
-_BRANCH = re.compile(r"base_model\.conv_([1mh])\.(?:0\.(\d+)|2)\.(weight|bias)")
 
 
 def our_names(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Preprocessing | None]:
@@ -82,7 +79,8 @@ def our_names(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tens
     for layout in _LAYOUTS:
         if layout.mark in named:
             if any(name.startswith("base_model.conv_") for name in named):
-                named = _one_trunk(path, named)
+                branches, named = branches_of_network(path, named)
+                named |= {f"backbone.{name}": tensor for name, tensor in one_trunk(branches).items()}
             result: dict[str, Tensor] = {}
             for name, tensor in named.items():
                 _put(path, result, _renamed(name, layout.prefixes), tensor)
@@ -113,31 +111,9 @@ def _renamed(name: str, prefixes: Mapping[str, str]) -> str:
     return name
 
 
-def _one_trunk(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """DenserNet's three copies of the trunk as one; ``CheckpointError`` when they differ or one is incomplete."""
-    result: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if (found := _BRANCH.fullmatch(name)) is None:
-            result[name] = tensor
-            continue
-        branch, layer, kind = found.groups()
-        if layer is None:
-            result[f"backbone.reduce.{_BRANCHES[branch]}.{kind}"] = tensor
-            continue
-        ours = f"backbone.trunk.{layer}.{kind}"
-        if ours in result and not torch.equal(result[ours], tensor):
-            raise CheckpointError(f"{path}: {name} differs from the copy of layer {layer} in another branch")
-        result[ours] = tensor
-    for branch, tap in _BRANCHES.items():
-        layers = [layer for layer in CONVOLUTIONS if layer < TAP_LAYERS["release"][tap]]
-        for name in (f"base_model.conv_{branch}.0.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")):
-            if name not in tensors:
-                raise CheckpointError(f"{path}: does not fit the architecture: missing {name}")
-    return result
-
-
-def global_architecture(path: Path, tensors: Mapping[str, Tensor]) -> Architecture:
-    """Sizes of a network with NetVLAD, read off its tensors under our names."""
+def global_architecture(path: Path, tensors: Mapping[str, Tensor], inputs: Preprocessing | None) -> Architecture:
+    """Sizes of a network with NetVLAD, read off its tensors under our names; the convention is that of ``inputs``."""
+    convention: VggConvention = "matconvnet" if inputs is None else _convention(inputs)
 
     def shape(name: str) -> tuple[int, ...]:
         if name not in tensors:
@@ -146,10 +122,12 @@ def global_architecture(path: Path, tensors: Mapping[str, Tensor]) -> Architectu
 
     backbone: VggConfig | DenserNetConfig
     if "backbone.trunk.0.weight" in tensors:
-        low, middle, high = (shape(f"backbone.reduce.{tap}.weight")[0] for tap in _BRANCHES.values())
-        backbone = DenserNetConfig(low, middle, high, width=shape("backbone.trunk.0.weight")[0] / 64)
+        low, middle, high = (shape(f"backbone.reduce.{tap}.weight")[0] for tap in ("low", "middle", "high"))
+        width = shape("backbone.trunk.0.weight")[0] / 64
+        backbone = DenserNetConfig(low, middle, high, width=width, convention=convention)
     else:
-        backbone = VggConfig(width=shape("backbone.0.weight")[0] / 64)
+        check_is_vgg(path, shape("backbone.0.weight"))
+        backbone = VggConfig(width=shape("backbone.0.weight")[0] / 64, convention=convention)
     return Architecture(
         "global",
         backbone,
@@ -160,6 +138,26 @@ def global_architecture(path: Path, tensors: Mapping[str, Tensor]) -> Architectu
         ),
         whitening=shape("whitening.weight")[0] if any(n.startswith("whitening.") for n in tensors) else None,
     )
+
+
+def _convention(inputs: Preprocessing) -> VggConvention:
+    """That of the nearest mean and deviation: of a MATLAB file's mean image they are near, but not equal."""
+
+    def distance(convention: VggConvention) -> float:
+        mean, std = VGG_INPUT[convention]
+        return sum(abs(a - b) for a, b in zip((*mean, *std), (*inputs.mean, *inputs.std), strict=True))
+
+    return min(VGG_INPUT, key=distance)
+
+
+def check_is_vgg(path: Path, first: Sequence[int]) -> None:
+    """``CheckpointError`` when a first convolution's weights of shape ``first`` are another trunk's than VGG16's."""
+    if len(first) == 4 and first[-1] != 3:
+        trunk = {11: "AlexNet", 7: "ResNet"}.get(first[-1], "a trunk other than VGG16")
+        raise CheckpointError(
+            f"{path}: {trunk} is not supported (its first convolution is {first[-2]}x{first[-1]}): take the project's "
+            "VGG16 file"
+        )
 
 
 #: Layers of a MatConvNet file: after the trunk come a norm, NetVLAD, two norms, the whitening.

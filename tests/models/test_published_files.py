@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from published_states import CONVOLUTIONS, densernet, openibl
+from published_states import CONVOLUTIONS, openibl
 from scipy.io import savemat
 
 import fol
 from fol.errors import CheckpointError
-from fol.models.densernet import DenserNetConfig
 from fol.models.vgg import VGG_INPUT
 from fol.models.whitening import PcaWhitening
 
@@ -43,6 +42,10 @@ LAYOUTS = {
     "openibl": (lambda: base(), "matconvnet"),
     "openibl_ddp": (lambda: {f"module.{k}": v for k, v in base().items()}, "matconvnet"),
     "openibl_hub": (lambda: base() | whitening("pca_layer."), "matconvnet"),
+    "openibl_hub_ddp": (
+        lambda: {f"module.{k}": v for k, v in (base() | whitening("pca_layer.")).items()},
+        "matconvnet",
+    ),
     "nanne": (lambda: renamed(NANNE), "imagenet"),
     "nanne_gpus": (
         lambda: renamed({"base_model.base.": "encoder.module.", "net_vlad.": "pool.module."}),
@@ -52,7 +55,6 @@ LAYOUTS = {
     "patch_netvlad": (lambda: renamed(NANNE) | whitening("WPCA.0."), "imagenet"),
     "benchmark": (lambda: renamed({"base_model.base.": "backbone.", "net_vlad.": "aggregation."}), "imagenet"),
 }
-DIMS = {"1": 8, "m": 12, "h": 20}
 
 
 def descriptors(model: fol.PlaceModel, images: torch.Tensor) -> torch.Tensor:
@@ -65,7 +67,7 @@ def images() -> torch.Tensor:
 
 
 def test_key_counts():
-    assert len(base()) == 28 and len(LAYOUTS["openibl_hub"][0]()) == 30 and len(densernet(DIVISOR, DIMS)) == 68
+    assert len(base()) == 28 and len(LAYOUTS["openibl_hub"][0]()) == 30
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -77,6 +79,7 @@ def test_every_layout_is_read(layout, wrapped, images, tmp_path):
     preprocessing = model.card.preprocessing
     assert (preprocessing.mean, preprocessing.std) == VGG_INPUT[convention]
     assert preprocessing.image_size == (480, 640)
+    assert model.card.architecture.backbone.convention == convention
     network = model.network
     for index, *_ in CONVOLUTIONS:
         assert network.backbone[index].weight.equal(base()[f"base_model.base.{index}.weight"])
@@ -85,7 +88,7 @@ def test_every_layout_is_read(layout, wrapped, images, tmp_path):
     assert network.aggregation.conv.weight.equal(base()["net_vlad.conv.weight"])
     assert (network.aggregation.conv.bias is not None) == (layout == "nanne_v2")
     found = descriptors(model, images)
-    whitened = layout in ("openibl_hub", "patch_netvlad")
+    whitened = layout in ("openibl_hub", "openibl_hub_ddp", "patch_netvlad")
     if whitened:
         plain = descriptors(model.with_whitening(None), images)
         values = whitening("")
@@ -103,62 +106,69 @@ def test_every_tensor_is_needed_and_no_other_is_taken(layout, tmp_path):
         with pytest.raises(CheckpointError, match=r"w.pth: (does not fit the architecture: missing|no tensor) .*") as e:
             fol.load_model(path)
         module, kind = name.split(".")[-2:]
-        module = "whitening" if name.startswith(("pca_layer", "WPCA")) else module
+        module = "whitening" if name.removeprefix("module.").startswith(("pca_layer", "WPCA")) else module
         assert f"{module}.{kind}" in str(e.value)
     torch.save(state | {"net_vlad.extra": torch.zeros(1)}, path)
     with pytest.raises(CheckpointError, match="unexpected .*extra"):
         fol.load_model(path)
+    torch.save({k: v for k, v in state.items() if not k.endswith("centroids")}, path)
+    with pytest.raises(
+        CheckpointError, match=f"holds {len(state) - 1} tensors .*, so this is not a checkpoint of .* NetVLAD"
+    ):
+        fol.load_model(path)
 
 
-def test_densernet_is_one_trunk(tmp_path):
-    """Against the published order of work: each branch by itself, upsampled first; [H, M, L]."""
-    images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
-    state = densernet(DIVISOR, DIMS, CLUSTERS)
-    torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}, "epoch": 1}, tmp_path / "dn.pth.tar")
-    model = fol.load_model(tmp_path / "dn.pth.tar")
-    assert model.card.architecture.backbone == DenserNetConfig(8, 12, 20, width=1 / 16)
-    assert len(model.network.state_dict()) == 34
-    with torch.inference_mode():
-        x = model.card.preprocessing.finish(images)
-        feature_map = model.network.feature_map(x)
-        expected = []
-        for branch, layers, factor in (("h", 31, 8), ("m", 24, 4), ("1", 17, 2)):
-            values, convolutions = x, {index for index, *_ in CONVOLUTIONS}
-            for index in range(layers):
-                prefix = f"base_model.conv_{branch}.0.{index}."
-                if index in convolutions:
-                    values = torch.conv2d(values, state[prefix + "weight"], state[prefix + "bias"], padding=1)
-                elif index in (4, 9, 16, 23, 30):
-                    values = torch.max_pool2d(values, 2)
-                else:
-                    values = values.relu()
-            values = values.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-            prefix = f"base_model.conv_{branch}.2."
-            expected.append(torch.conv2d(values, state[prefix + "weight"], state[prefix + "bias"]))
-    assert feature_map.shape == (2, 40, 16, 24)
-    torch.testing.assert_close(feature_map, torch.cat(expected, dim=1), atol=1e-3, rtol=1e-4)
+def trained(state: dict[str, torch.Tensor], kind: type[torch.optim.Optimizer]) -> dict[str, object]:
+    """The state of an optimizer after a step."""
+    parameters = [torch.nn.Parameter(tensor.clone()) for tensor in state.values()]
+    optimizer = kind(parameters, lr=1e-4, **({"momentum": 0.9} if kind is torch.optim.SGD else {}))
+    sum(parameter.square().sum() for parameter in parameters).backward()
+    optimizer.step()
+    return optimizer.state_dict()
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            lambda s: s.update({"base_model.conv_m.0.5.bias": torch.ones(8)}),
-            "conv_h.0.5.bias differs from the copy|conv_m.0.5.bias differs from the copy of layer 5",
-        ),
-        (lambda s: s.pop("base_model.conv_m.0.21.bias"), "missing base_model.conv_m.0.21.bias"),
-        (lambda s: s.pop("base_model.conv_h.0.28.weight"), "missing base_model.conv_h.0.28.weight"),
-        (lambda s: s.pop("base_model.conv_1.2.weight"), "no tensor 'backbone.reduce.low.weight'"),
-        (lambda s: s.pop("net_vlad.conv.weight"), "missing aggregation.conv.weight"),
-        (lambda s: s.update({"base_model.conv_1.3.weight": torch.zeros(1)}), "unexpected base_model.conv_1.3.weight"),
-    ],
-)
-def test_densernet_that_does_not_fit(change, message, tmp_path):
-    state = densernet(DIVISOR, DIMS, CLUSTERS)
-    change(state)
-    torch.save(state, tmp_path / "dn.pth")
-    with pytest.raises(CheckpointError, match=message):
-        fol.load_model(tmp_path / "dn.pth")
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_whole_dictionaries(zipped, tmp_path):
+    """What pytorch-NetVlad and the benchmark write: numpy's values and the optimizer's state included."""
+    nanne = renamed(NANNE)
+    ours = renamed({"base_model.base.": "backbone.", "net_vlad.": "aggregation."})
+    recalls = {n: np.float64(n / 30) for n in (1, 5, 10, 20)}
+    written = {
+        "checkpoint.pth.tar": {
+            "epoch": 13,
+            "state_dict": nanne,
+            "recalls": recalls,
+            "best_score": recalls[5],
+            "optimizer": trained(nanne, torch.optim.SGD),
+            "parallel": False,
+        },
+        "best_model.pth": {
+            "epoch_num": 13,
+            "model_state_dict": {f"module.{name}": tensor for name, tensor in ours.items()},
+            "optimizer_state_dict": trained(ours, torch.optim.Adam),
+            "recalls": np.array(list(recalls.values())),
+            "best_r5": recalls[5],
+            "not_improved_num": 0,
+        },
+    }
+    for name, content in written.items():
+        torch.save(content, tmp_path / name, _use_new_zipfile_serialization=zipped)
+        model = fol.load_model(tmp_path / name)
+        assert model.card.architecture.backbone.convention == "imagenet"
+        found = model.network.state_dict()
+        assert found.keys() == ours.keys() and all(found[key].equal(tensor) for key, tensor in ours.items())
+
+
+@pytest.mark.parametrize("prefix", ["encoder.", "encoder.module.", "base_model.base.", "backbone."])
+@pytest.mark.parametrize(("kernel", "trunk"), [(11, "AlexNet"), (7, "ResNet"), (5, "a trunk other than VGG16")])
+def test_other_trunks_are_named(prefix, kernel, trunk, tmp_path):
+    layers = {f"{prefix}{i}.weight": torch.zeros(4, 3, kernel, kernel) for i in (0, 3, 6, 8, 10)}
+    head = {"base": "net_vlad.", "encoder": "pool.", "module": "pool.module.", "backbone": "aggregation."}
+    vlad = head[prefix.split(".")[-2]]
+    state = layers | {f"{vlad}centroids": torch.zeros(4, 4), f"{vlad}conv.weight": torch.zeros(4, 4, 1, 1)}
+    torch.save({"state_dict": state}, tmp_path / "other.pth.tar")
+    with pytest.raises(CheckpointError, match=rf"other.pth.tar: {trunk} is not supported \(.* is {kernel}x{kernel}\)"):
+        fol.load_model(tmp_path / "other.pth.tar")
 
 
 def matconvnet(with_whitening: bool = True) -> tuple[list[dict[str, object]], dict[str, torch.Tensor]]:
@@ -206,6 +216,7 @@ def test_matconvnet(with_whitening, images, tmp_path):
     same = fol.load_model(tmp_path / "same.pth")
     assert model.card.preprocessing.mean == pytest.approx(same.card.preprocessing.mean, abs=1e-6)
     assert model.card.preprocessing.std == same.card.preprocessing.std
+    assert model.card.architecture.backbone.convention == "matconvnet"
     for name, tensor in same.network.state_dict().items():
         assert model.network.state_dict()[name].equal(tensor), name
     torch.testing.assert_close(descriptors(model, images), descriptors(same, images), atol=1e-5, rtol=0)

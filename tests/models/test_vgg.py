@@ -3,11 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fol.errors import CheckpointError, ConfigError, DownloadError
+from fol.errors import ConfigError
 from fol.models.architecture import initialise
-from fol.models.densernet import DenserNet, DenserNetConfig
-from fol.models.vgg import Vgg16, VggConfig
-from fol.models.vgg_weights import load_vgg
+from fol.models.vgg import VGG_INPUT, Vgg16, VggConfig
 
 
 def test_layers_are_torchvisions():
@@ -16,6 +14,14 @@ def test_layers_are_torchvisions():
         theirs, ours = torchvision.models.vgg16().features[:-2], Vgg16(VggConfig())
     assert {n: p.shape for n, p in theirs.named_parameters()} == {n: p.shape for n, p in ours.named_parameters()}
     assert [type(layer) for layer in theirs] == [type(layer) for layer in ours]
+
+
+@pytest.mark.parametrize(
+    ("convention", "name"), [("caffe_features", "IMAGENET1K_FEATURES"), ("imagenet", "IMAGENET1K_V1")]
+)
+def test_inputs_are_torchvisions(convention, name):
+    transforms = pytest.importorskip("torchvision").models.VGG16_Weights[name].transforms()
+    assert VGG_INPUT[convention] == (pytest.approx(transforms.mean), pytest.approx(transforms.std))
 
 
 def test_it_is_cut_before_the_last_relu():
@@ -47,30 +53,3 @@ def test_bad_options_are_named():
         VggConfig(width=0)
     with pytest.raises(ConfigError, match="31x40: both sides must be at least 32"):
         Vgg16(VggConfig(width=0.0625))(torch.zeros(1, 3, 31, 40))
-
-
-def test_imagenet_weights_of_both_namings(tmp_path):
-    full = torch.nn.Sequential(*Vgg16(VggConfig(width=0.0625)), torch.nn.ReLU(), torch.nn.MaxPool2d(2))
-    initialise(full, 7)
-    plain = dict(full.state_dict())
-    torch.save(plain, tmp_path / "vd16.pth")
-    classifier = {"classifier.0.weight": torch.full((3, 3), torch.nan)}  # as in torchvision's feature weights
-    torch.save({f"features.{n}": t for n, t in plain.items()} | classifier, tmp_path / "torchvision.pth")
-    for file in ("vd16.pth", "torchvision.pth"):
-        trunk, low = Vgg16(VggConfig(width=0.0625)), DenserNet(DenserNetConfig(width=0.0625, taps=("low",)))
-        load_vgg(trunk, tmp_path / file)
-        load_vgg(low, tmp_path / file)  # which stops at pool3
-        assert all(trunk.state_dict()[n].equal(t) for n, t in plain.items())
-        assert all(t.equal(plain[n]) for n, t in low.trunk.state_dict().items())
-    with pytest.raises(CheckpointError, match="missing 28.bias"):
-        torch.save({n: t for n, t in plain.items() if n != "28.bias"}, tmp_path / "cut.pth")
-        load_vgg(trunk, tmp_path / "cut.pth")
-
-
-def test_weights_by_convention(monkeypatch, tmp_path):
-    monkeypatch.setenv("FOL_HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match="such as netvlad_vgg16_caffe_untrained"):
-        load_vgg(Vgg16(VggConfig(width=0.0625)))
-    monkeypatch.setattr("torch.hub.download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
-    with pytest.raises(DownloadError, match=r"vgg16_features-amdegroot-88682ab5.pth \(no network\)"):
-        load_vgg(Vgg16(VggConfig(width=0.0625, convention="caffe_features")))
