@@ -30,6 +30,39 @@ def test_only_reductions_and_aggregation_are_trained():
     assert {p for p in network.parameters() if p.grad is None} == frozen
 
 
+def test_paper_form_by_hand():
+    """Before the pools and after the ReLU; 1x1, nearest, 3x3; [H, M, L]. Exactly the trunk is frozen."""
+    net = DenserNet(DenserNetConfig(4, 5, 6, form="paper", width=0.0625))
+    initialise(net, 0)
+    generator = torch.Generator().manual_seed(4)
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
+    state = net.state_dict()
+    images = torch.randn(2, 3, 64, 96, generator=generator)
+    values, tapped = images, {}
+    for index in range(30):
+        if f"trunk.{index}.weight" in state:
+            values = torch.conv2d(values, state[f"trunk.{index}.weight"], state[f"trunk.{index}.bias"], padding=1)
+        elif index in (4, 9, 16, 23):
+            values = torch.max_pool2d(values, 2)
+        else:
+            values = values.relu()
+        tapped[index] = values
+    expected = []
+    for tap, layer, factor in (("high", 29, 8), ("middle", 22, 4), ("low", 15, 2)):
+        values = torch.conv2d(tapped[layer], state[f"reduce.{tap}.weight"], state[f"reduce.{tap}.bias"])
+        values = values.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+        expected.append(torch.conv2d(values, state[f"refine.{tap}.weight"], state[f"refine.{tap}.bias"], padding=1))
+    found = net(images)
+    assert found.shape == (2, 15, 32, 48)
+    torch.testing.assert_close(found, torch.cat(expected, dim=1), atol=1e-5, rtol=1e-4)
+    found.square().sum().backward()
+    trunk = {name for name, _ in net.named_parameters() if name.startswith("trunk.")}
+    assert {name for name, p in net.named_parameters() if p.grad is None} == trunk
+    assert set(net.frozen_parameters()) == set(net.trunk.parameters())
+
+
 @pytest.mark.parametrize("form", ["release", "paper"])
 @pytest.mark.parametrize("size", [(33, 47), (100, 60), (64, 32)])
 def test_any_size_from_32(form, size):
