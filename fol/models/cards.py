@@ -199,6 +199,7 @@ _GLOBAL_CARDS = (
     _vgg_untrained("vgg16", VggConfig(), 64, (480, 640)),
     # The same for weights that can be fetched: backbone_weights=auto.
     _vgg_untrained("vgg16_caffe", VggConfig(convention="caffe_features"), 64, (480, 640)),
+    _vgg_untrained("vgg16_imagenet", VggConfig(convention="imagenet"), 64, (480, 640)),
     _vgg_untrained("vgg_small", VggConfig(width=0.125), 16, (192, 192)),
     _densernet_untrained("small", DenserNetConfig(), "released form, 64 + 64 + 64 channels"),
     _densernet_untrained("middle", DenserNetConfig(128, 128, 128), "released form, 128 + 128 + 128 channels"),
