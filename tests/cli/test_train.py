@@ -137,6 +137,7 @@ def test_words_with_several_values_are_swept() -> None:
         (["experiment=smoke", "loss.contrst=1"], "loss.contrst"),
         (["experiment=smoke", "model=hog"], "hog is a baseline without a network"),
         (["experiment=smoke", "backbone_weights=nowhere.pth"], "nowhere.pth: no such file"),
+        (["model=densernet_tiny_untrained", "backbone_weights=branch1.pth,branchm.pth"], "branch1.pth: no such file"),
         (["experiment=smoke", "places.synthetic=[{level: esay}]"], "esay"),
     ],
 )
