@@ -76,4 +76,6 @@ def _shown(kind: Any) -> str:
     }
     if get_origin(kind) in (Union, types.UnionType):
         return " or ".join(_shown(argument) for argument in get_args(kind))
+    if get_origin(kind) is tuple and get_args(kind)[-1] is not Ellipsis:
+        return f"a list of {len(get_args(kind))}"
     return names.get(getattr(kind, "__name__", ""), str(kind))

@@ -18,12 +18,14 @@ from fol.data import PlaceDataset, read_dataset
 from fol.data.training import AugmentationOptions, PlaceBatchSampler, PlaceImages, TrainingPlaces
 from fol.errors import ConfigError, TrainingStopped
 from fol.losses import FoLLossOptions, MultiSimilarityOptions
-from fol.losses.weak_options import RegionLossOptions, WeakLossOptions
-from fol.models import PlaceModel
+from fol.losses.weak_options import InBatchLossOptions, RegionLossOptions, WeakLossOptions
+from fol.models import PlaceModel, list_models
 from fol.models.backbone import DinoV2
 from fol.models.dinov2_weights import load_dinov2
+from fol.models.global_network import GlobalNetwork
 from fol.models.vgg import TrainFrom
 from fol.models.vgg_weights import load_vgg
+from fol.models.zoo import model_card
 from fol.training import (
     CsvHistory,
     Losses,
@@ -33,6 +35,7 @@ from fol.training import (
     build_loggers,
     train,
 )
+from fol.training.centres import CentresOptions
 from fol.training.distributed import launched_rank
 from fol.training.weak_batches import WeakSampling, single_places
 from fol.visualization import draw_training
@@ -81,6 +84,11 @@ def train_configured(config: DictConfig) -> TrainingResult:
             load_vgg(backbone, config.backbone_weights)
     setup = training_setup(config, model)
     note(f"{setup.summary}; {model.name}, preset {model.preset}")
+    if setup.centres is None and _has_random_centres(model):
+        note(
+            f"the NetVLAD of {model.name} begins with random centres, from which training is known to fail: set "
+            "weak.centres=all for k-means over the photos (or database, or a file of published ones)"
+        )
     for dataset in setup.validation:
         note(f"validation {dataset.summary}")
     values = plain(config)
@@ -164,7 +172,7 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         matching=rerank_settings(config.matching)[1],
         workers=batch.workers,
         generations=weak.generations,
-        kmeans=weak.kmeans,
+        centres=None if weak.centres is None else CentresOptions(weak.centres, weak.centres_size),
         identity=_identity(values),
     )
     setup.check()  # before photos are read
@@ -172,6 +180,12 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
         with progress_bar("reading photos") as progress:
             images.fill(progress)
     return setup
+
+
+def _has_random_centres(model: PlaceModel) -> bool:
+    """Whether the model has a NetVLAD that nobody trained or set: it is of the zoo, and there without weights."""
+    name = model.recipe["name_or_path"]
+    return isinstance(model.network, GlobalNetwork) and name in list_models() and model_card(name).weights is None
 
 
 def _check_sources(losses: Losses, weak: WeakSettings) -> None:
@@ -214,6 +228,7 @@ def _losses(values: dict[str, Any]) -> Losses:
     kinds: dict[str, type[Losses]] = {
         "fol": FoLLossOptions,
         "multi_similarity": MultiSimilarityOptions,
+        "sare_inbatch": InBatchLossOptions,
         "weak": WeakLossOptions,
         "sfrs": RegionLossOptions,
     }

@@ -47,7 +47,8 @@ class WeakSettings:
     tuples: int
     round: int
     generations: tuple[int, ...]
-    kmeans: bool
+    centres: str | None
+    centres_size: tuple[int, int] | None
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from fol.losses.options import (
 )
 from fol.losses.regions import region_hard_loss, region_similarities, region_soft_loss
 from fol.losses.weak import sare_inbatch, tuple_similarities, weak_loss
-from fol.losses.weak_options import WEAK_LOSSES, RegionLossOptions, WeakLossOptions
+from fol.losses.weak_options import WEAK_LOSSES, InBatchLossOptions, RegionLossOptions, WeakLossOptions
 
 __all__ = [
     "FOL_LOSSES",
@@ -41,6 +41,7 @@ __all__ = [
     "ContrastOptions",
     "FoLLoss",
     "FoLLossOptions",
+    "InBatchLossOptions",
     "LocalTripletOptions",
     "LossTerms",
     "MultiSimilarityOptions",

@@ -64,7 +64,8 @@ class WeakLossOptions:
 _SARE = WeakLossOptions(form="d2", tau=1.0, reduction="matlab")
 _TRIPLET = WeakLossOptions("triplet", form="d2", reduction="violating")
 #: By name: as in the original code, and ``*_openibl`` as in yxgeee/OpenIBL. Of its two versions of SARE this is the one
-#: by cosine with temperature 0.07, which its published numbers come from (OpenIBL issue 31).
+#: by cosine with temperature 0.07, which stands in its code as a comment: a user got its published numbers with it, and
+#: not with the squared distances that are active (OpenIBL issue 31, which the authors have not answered).
 WEAK_LOSSES: Mapping[str, WeakLossOptions] = {
     "netvlad": _TRIPLET,
     "netvlad_openibl": WeakLossOptions(
@@ -100,3 +101,15 @@ class RegionLossOptions:
             raise ConfigError("loss.teacher_temperatures is empty: give one for each generation")
         if not 0 <= self.soft_weight < float("inf"):
             raise ConfigError(f"loss.soft_weight={self.soft_weight}: it must be at least 0 and finite")
+
+
+@dataclass(frozen=True)
+class InBatchLossOptions:
+    """``pairs``: a loss over every pair of one place and all other places of a batch (``sare_inbatch``): an extension
+    for training sets of places, which none of the papers has."""
+
+    pairs: WeakLossOptions = field(default_factory=WeakLossOptions)
+
+    def check(self) -> None:
+        """``ConfigError`` for a value out of range."""
+        self.pairs.check()

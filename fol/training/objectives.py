@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from fol.data.training import TrainingPlaces, never_negative
 from fol.errors import ConfigError
 from fol.losses import FoLLoss, FoLLossOptions, LossTerms, MultiSimilarityOptions
 from fol.losses.multi_similarity import multi_similarity
+from fol.losses.weak import sare_inbatch
+from fol.losses.weak_options import InBatchLossOptions
 from fol.models.fol import FoL
 from fol.training.batches import TrainingBatch
 from fol.training.distributed import gather_batch, rank
@@ -59,10 +62,14 @@ class FoLObjective:
 
 
 @dataclass(frozen=True, eq=False)
-class MultiSimilarityObjective:
-    """The multi-similarity loss alone, for single-stage models (SALAD: models/aggregators/salad.py, main.py)."""
+class DescriptorObjective:
+    """A ``loss`` of the joint batch's descriptors alone, of their place ids and of the pairs that are no negatives.
 
-    options: MultiSimilarityOptions
+    Multi-similarity for single-stage models (SALAD: models/aggregators/salad.py, main.py), SARE inside of batches.
+    """
+
+    name: str
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     places: TrainingPlaces
 
     def check(self, network: nn.Module, name: str) -> None:
@@ -73,8 +80,8 @@ class MultiSimilarityObjective:
         descriptors = gather_batch(network(photos).descriptor)
         labels, never = place_labels(self.places, gather_batch(batch.numbers), photos.device)
         with torch.autocast(photos.device.type, enabled=False):
-            value = multi_similarity(descriptors.float(), labels, self.options, never)
-        return Step(LossTerms(value, {"multi_similarity": value}, {}), descriptors)
+            value = self.loss(descriptors.float(), labels, never)
+        return Step(LossTerms(value, {self.name: value}, {}), descriptors)
 
 
 def place_labels(places: TrainingPlaces, numbers: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -84,8 +91,16 @@ def place_labels(places: TrainingPlaces, numbers: Tensor, device: torch.device) 
     return labels, never_negative(places, found.numpy()).to(device)
 
 
-def place_objective(losses: FoLLossOptions | MultiSimilarityOptions, places: TrainingPlaces) -> Objective:
+def place_objective(
+    losses: FoLLossOptions | MultiSimilarityOptions | InBatchLossOptions, places: TrainingPlaces
+) -> Objective:
     """The objective of these losses for batches of places."""
     if isinstance(losses, FoLLossOptions):
         return FoLObjective(FoLLoss(losses), places)
-    return MultiSimilarityObjective(losses, places)
+    if isinstance(losses, InBatchLossOptions):
+        pairs = losses.pairs
+        return DescriptorObjective(pairs.name, lambda x, labels, never: sare_inbatch(x, labels, pairs, never), places)
+    options = losses
+    return DescriptorObjective(
+        "multi_similarity", lambda x, labels, never: multi_similarity(x, labels, options, never), places
+    )

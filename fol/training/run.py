@@ -198,11 +198,12 @@ def _parts(setup: TrainingSetup) -> dict[str, Any]:
 
 def _weak_parts(setup: TrainingSetup) -> dict[str, Any]:
     sampler = setup.sampler
+    centres = {} if setup.centres is None else setup.centres.identity()
     if not isinstance(sampler, WeakSampling):
-        return {}
+        return {"weak": centres}
     mining = {key: value for key, value in asdict(sampler.mining).items() if key != "max_bytes"}
     weak = {"tuples": sampler.tuples, "round": sampler.round, "radii": asdict(sampler.places.radii), "mining": mining}
-    return {"weak": {**weak, "generations": list(setup.generations), "kmeans": setup.kmeans}}
+    return {"weak": {**weak, "generations": list(setup.generations), **centres}}
 
 
 def _check_identity(out: Path, setup: TrainingSetup) -> None:

@@ -16,11 +16,11 @@ from fol.data.training import AugmentationOptions, BatchAugmentation, PlaceBatch
 from fol.errors import ConfigError
 from fol.files import write_atomically
 from fol.losses import FoLLossOptions, MultiSimilarityOptions
-from fol.losses.weak_options import RegionLossOptions, WeakLossOptions
+from fol.losses.weak_options import InBatchLossOptions, RegionLossOptions, WeakLossOptions
 from fol.models import PlaceModel
-from fol.models.global_network import GlobalNetwork
 from fol.reranking import RerankOptions
 from fol.training.batches import BatchSource, PlaceBatches, RunLength
+from fol.training.centres import CentresOptions, set_centres
 from fol.training.distributed import launched_rank
 from fol.training.generations import Generations
 from fol.training.keeper import LAST
@@ -31,10 +31,9 @@ from fol.training.schedule import optimizer_steps
 from fol.training.weak_batches import WeakBatches, WeakSampling
 from fol.training.weak_objectives import RegionObjective, WeakObjective
 
-Losses: TypeAlias = FoLLossOptions | MultiSimilarityOptions | WeakLossOptions | RegionLossOptions
+Losses: TypeAlias = FoLLossOptions | MultiSimilarityOptions | InBatchLossOptions | WeakLossOptions | RegionLossOptions
 INITIAL = "initial.pt"
 DESCRIPTORS = "mining.f32"
-_KMEANS_PHOTOS, _KMEANS_LOCATIONS = 500, 100  # OpenIBL, examples/cluster.py
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +42,7 @@ class TrainingSetup:
 
     ``identity``: settings that must not change between a run and its resumption; the model's card, the losses, the
     optimiser, the schedule and the augmentation are always compared. Of weakly supervised runs: ``generations`` are the
-    epochs of each generation of SFRS, ``kmeans`` sets NetVLAD's centres before the first step.
+    epochs of each generation of SFRS. ``centres``: what NetVLAD's are set from before the first step.
     """
 
     model: PlaceModel
@@ -56,7 +55,7 @@ class TrainingSetup:
     matching: RerankOptions = field(default_factory=RerankOptions)
     workers: int = 0
     generations: tuple[int, ...] = ()
-    kmeans: bool = False
+    centres: CentresOptions | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -66,6 +65,11 @@ class TrainingSetup:
             return self.sampler.places.summary
         places = self.sampler.places
         return f"{places.name}: {len(places.images)} photos of {len(places.places)} places"
+
+    @property
+    def database(self) -> int | None:
+        """How many of the photos, the first of them, are a database's; None for places, which have none."""
+        return self.sampler.places.database if isinstance(self.sampler, WeakSampling) else None
 
     def check(self) -> None:
         """``ConfigError`` for parts that do not go together."""
@@ -86,8 +90,8 @@ class TrainingSetup:
                 raise ConfigError("weak.mining.pos_num=0: SFRS learns from difficult positives; published are 10")
         if self.generations and not isinstance(losses, RegionLossOptions):
             raise ConfigError(f"weak.generations={list(self.generations)}: only SFRS has generations (loss=sfrs)")
-        if self.kmeans and not isinstance(model.network, GlobalNetwork):
-            raise ConfigError(f"weak.kmeans=true: {model.name} has no NetVLAD to set the centres of")
+        if self.centres is not None:
+            self.centres.check(model, self.database)
         if model.card.architecture.whitening is not None:
             raise ConfigError(
                 f"the whitening of {model.name} is fitted to the weights that would change: train with_whitening(None)"
@@ -118,7 +122,7 @@ def assemble(setup: TrainingSetup, out: Path) -> tuple[PlaceTraining, BatchSourc
     setup.check()
     options, sampler = setup.options, setup.sampler
     generations = setup.new_generations()
-    if setup.kmeans or generations is not None:
+    if setup.centres is not None or generations is not None:
         first = _first_weights(setup, out)
         if generations is not None:
             generations.initial = first
@@ -149,20 +153,6 @@ def assemble(setup: TrainingSetup, out: Path) -> tuple[PlaceTraining, BatchSourc
     return module_of[0], source, length
 
 
-def _set_centres(setup: TrainingSetup) -> None:
-    """NetVLAD's centres and assignment from the local features of some photos, decided by the seed."""
-    network = setup.model.network
-    assert isinstance(network, GlobalNetwork)
-    generator = torch.Generator().manual_seed(setup.options.seed)
-    chosen = torch.randperm(len(setup.images), generator=generator)[:_KMEANS_PHOTOS].tolist()
-    preprocessing, device = setup.model.card.preprocessing, setup.model.device
-    rows = []
-    for number in chosen:
-        photo = preprocessing.normalise(setup.images[number][None].to(device).float().div(255))
-        rows.append(network.sample_features(photo, _KMEANS_LOCATIONS, generator))
-    network.aggregation.initialise(torch.cat(rows), setup.options.seed)
-
-
 def _first_weights(setup: TrainingSetup, out: Path) -> Mapping[str, Tensor]:
     """The weights that the run begins with, in its folder since it was first started.
 
@@ -171,8 +161,8 @@ def _first_weights(setup: TrainingSetup, out: Path) -> Mapping[str, Tensor]:
     path, network = out / INITIAL, setup.model.network
     if path.is_file() and (out / LAST).is_file():
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    elif setup.kmeans:
-        _set_centres(setup)
+    elif setup.centres is not None:
+        set_centres(setup.centres, setup.model, setup.images, setup.database, setup.options.seed)
     state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
     if not (path.is_file() and (out / LAST).is_file()) and launched_rank() == 0:
         write_atomically(path, partial(torch.save, state))

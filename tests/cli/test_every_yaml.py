@@ -21,7 +21,7 @@ from fol.data.training import AUGMENTATIONS, AugmentationOptions
 from fol.data.training.augmentation_options import Change
 from fol.errors import ConfigError
 from fol.losses import FOL_LOSSES, OFFICIAL_LOSSES, FoLLossOptions, MultiSimilarityOptions
-from fol.losses.weak_options import WEAK_LOSSES, RegionLossOptions, WeakLossOptions
+from fol.losses.weak_options import WEAK_LOSSES, InBatchLossOptions, RegionLossOptions, WeakLossOptions
 from fol.models import list_models
 from fol.models.baselines import BASELINES
 from fol.models.fol import PRESETS
@@ -53,6 +53,7 @@ LOSSES = {
     "weak_triplet": replace(WEAK_LOSSES["netvlad"], tau=1.0),
     "weak_triplet_openibl": replace(WEAK_LOSSES["netvlad_openibl"], tau=1.0),
     "sfrs": RegionLossOptions(),
+    "sare_inbatch": InBatchLossOptions(),
     **{name: losses for name, losses in WEAK_LOSSES.items() if name.startswith("sare")},
 }
 
@@ -190,6 +191,16 @@ def test_published_hyper_parameters_of_weak_supervision(
     assert (weak.radii.positive_radius, weak.radii.exclusion_radius, weak.radii.gps_noise) == (10.0, 25.0, 0.0)
     assert config.model.image_size == image_size
     assert model_card(config.model.name).preprocessing.image_size == (480, 640)
+    original = name in (
+        "netvlad",
+        "sare_ind",
+        "sare_joint",
+    )  # the MATLAB codes; the rest are OpenIBL's and what is made from it
+    assert (weak.centres, weak.radii.least_distance) == (("database", 1.0) if original else ("all", 0.0))
+    assert weak.centres_size == ((480, 640) if name.startswith("densernet") else None)
+    assert config.train_from == (None if name.startswith("densernet") else "conv5")
+    assert weak.generations == ((1, 5, 5, 5) if name == "sfrs" else ())
+    assert options.seed == 43
     jitter = AugmentationOptions(
         brightness=Change(1.0, 0.7), contrast=Change(1.0, 0.7), saturation=Change(1.0, 0.7), hue=Change(1.0, 0.5)
     )
@@ -200,8 +211,13 @@ def test_published_hyper_parameters_of_weak_supervision(
     else:
         assert losses == LOSSES[name.replace("netvlad", "weak_triplet")]
     if name == "sfrs":
-        assert (weak.generations, weak.mining.pos_num, weak.mining.pos_pool) == ((1, 5, 5, 5), 10, 20)
+        assert (weak.mining.pos_num, weak.mining.pos_pool) == (10, 20)
         assert (weak.mining.k1, weak.mining.jaccard_lambda) == (20, 0.1)
+
+
+def test_published_hyper_parameters_of_whitening() -> None:
+    config = resolve("whiten", NEEDED["whiten"], {})
+    assert (config.dim, config.images) == (4096, 10_000)
 
 
 def test_published_hyper_parameters_of_salad() -> None:

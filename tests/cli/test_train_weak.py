@@ -8,6 +8,8 @@ import pytest
 
 import fol
 from fol.cli import main
+from fol.errors import ConfigError
+from fol.models import save_safetensors
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,43 @@ def test_tiny_experiments(
     assert not (tmp_path / "mining.f32").exists()
 
 
+@pytest.mark.parametrize(
+    ("model", "centres", "told"),
+    [
+        ("netvlad_nano", "null", 1),
+        ("netvlad_nano", "all", 0),
+        ("of_file", "null", 0),
+        ("fol_tiny_untrained", "null", 0),
+    ],
+)
+def test_random_centres_are_told(
+    cities: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    model: str,
+    centres: str,
+    told: int,
+) -> None:
+    """In one line, before the run begins: of a model of the zoo that nobody trained, but not of a file."""
+
+    def begin(*_: object, **__: object) -> None:
+        raise ConfigError("the run would begin")
+
+    monkeypatch.setattr("fol.cli.train.train", begin)
+    if model == "of_file":
+        untrained = fol.load_model("netvlad_nano")
+        model = str(tmp_path / "trained.safetensors")
+        save_safetensors(untrained.card, untrained.network, Path(model))
+    given = [f"model={model}", "model.image_size=84", f"weak.centres={centres}"]
+    assert main(words(cities, tmp_path / "run", "experiment=sare_tiny", *WORDS, *given)) == 1
+    found = capsys.readouterr().err.splitlines()
+    assert "error: the run would begin" in found
+    lines = [line for line in found if "random centres" in line]
+    assert len(lines) == told and all("set weak.centres=all" in line for line in lines)
+
+
 def test_salad_learns_from_places(cities: Path, tmp_path: Path, one_thread: None) -> None:
     small = ["places.synthetic=[{level: easy, places: 8, views: 4, size: 84}]", WORDS[1], "batch.places=4"]
     sizes = ["model.image_size=126", "loop.steps=2"]
@@ -84,7 +123,9 @@ def test_tuples_of_labelled_places(
         ),
         (["weak.generations=[1,1]"], "weak.generations=[1, 1]: only SFRS has generations"),
         (["validation.monitor=reranked"], "validation.monitor=reranked: netvlad_nano has one stage alone"),
-        (["model=salad_tiny_untrained"], "weak.kmeans=true: salad_tiny_untrained has no NetVLAD"),
+        (["model=salad_tiny_untrained"], "weak.centres=all: salad_tiny_untrained has no NetVLAD"),
+        (["weak.centres=databse"], "weak.centres=databse: no such file; give all, database, a file or null"),
+        (["weak.centres_size=[84]"], "weak.centres_size=[84]: that is not a list of 2 or null"),
         (["weak.tuples=0"], "weak.tuples=0: it must be at least 1"),
         (["weak.mining.neg_pool=1"], "mining.neg_pool=1: must be at least neg_num=5"),
         (["weak.radii.exclusion_radius=5"], "exclusion_radius=5 is below positive_radius=10"),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fol.errors import ConfigError
 from fol.losses.weak import sare_inbatch, tuple_similarities, weak_loss
-from fol.losses.weak_options import WEAK_LOSSES, WeakLossOptions
+from fol.losses.weak_options import WEAK_LOSSES, RegionLossOptions, WeakLossOptions
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "weak_losses.npz"
 
@@ -218,6 +218,38 @@ def test_in_batch_is_the_same_loss_over_all_pairs(options):
 def test_senseless_options_are_refused(options):
     with pytest.raises(ConfigError, match=r"loss\."):
         options.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("netvlad", {"name": "triplet", "form": "d2", "squared": True, "margin": 0.1, "reduction": "violating"}),
+        (
+            "netvlad_openibl",
+            {"name": "triplet", "form": "d2", "squared": False, "margin": 0.1**0.5, "reduction": "mean_pairs"},
+        ),
+        ("sare_ind", {"name": "sare_ind", "form": "d2", "kernel": "gauss", "tau": 1, "reduction": "matlab"}),
+        ("sare_joint", {"name": "sare_joint", "form": "d2", "kernel": "gauss", "tau": 1, "reduction": "matlab"}),
+        (
+            "sare_ind_openibl",
+            {"name": "sare_ind", "form": "cos", "kernel": "gauss", "tau": 0.07, "reduction": "mean_pairs"},
+        ),
+        (
+            "sare_joint_openibl",
+            {"name": "sare_joint", "form": "cos", "kernel": "gauss", "tau": 0.07, "reduction": "mean_queries"},
+        ),
+    ],
+)
+def test_published_constants(name, expected):
+    options = WEAK_LOSSES[name]
+    assert {key: getattr(options, key) for key in expected} == expected
+
+
+def test_published_constants_of_sfrs():
+    options = RegionLossOptions()
+    assert options.teacher_temperatures == (0.07, 0.07, 0.06, 0.05)
+    assert (options.temperature, options.soft_weight) == (0.07, 0.5)
+    assert options.hard == WEAK_LOSSES["sare_ind_openibl"]
 
 
 def test_published_settings_are_valid():

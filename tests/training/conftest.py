@@ -33,6 +33,7 @@ from fol.training import (
     TrainingSetup,
     ValidationOptions,
 )
+from fol.training.centres import CentresOptions
 from fol.training.mining import MiningOptions
 from fol.training.weak_batches import WeakSampling, single_places
 from fol.types import Place, Position
@@ -144,7 +145,12 @@ def weak_setup(
 def sfrs_setup(folder: Path, generations: tuple[int, ...] = (1, 1), **keywords: Any) -> TrainingSetup:
     """The same by SFRS, from centres of k-means."""
     losses = RegionLossOptions(teacher_temperatures=(0.07, 0.07, 0.06))
-    setup = {"losses": losses, "generations": generations, "kmeans": True, **keywords.pop("setup", {})}
+    setup = {
+        "losses": losses,
+        "generations": generations,
+        "centres": CentresOptions("all"),
+        **keywords.pop("setup", {}),
+    }
     return weak_setup(folder, mining={"pos_num": 3, "pos_pool": 6, "k1": 4}, setup=setup, **keywords)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from fol.errors import ConfigError, TrainingStopped
 from fol.training import TrainingProgress, TrainingSetup, ValidationScores, keeper, train
+from fol.training.centres import CentresOptions
 from fol.training.generations import Generations
 from fol.training.setup import assemble
 
@@ -108,7 +109,7 @@ def test_first_generation_is_sare_from_the_same_centres(
 ) -> None:
     setup = {"validation": []}
     _, sfrs, first = run(make_sfrs, tmp_path / "sfrs", steps=7, setup=setup)
-    _, sare, same = run(make_weak, tmp_path / "sare", steps=7, setup={**setup, "kmeans": True})
+    _, sare, same = run(make_weak, tmp_path / "sare", steps=7, setup={**setup, "centres": CentresOptions("all")})
     for name, tensor in first.items():
         assert torch.equal(tensor, same[name])
         torch.testing.assert_close(sfrs["state_dict"][f"network.{name}"], sare["state_dict"][f"network.{name}"])
@@ -131,7 +132,7 @@ def test_recall_may_fall_where_a_generation_begins(
 
 def test_fol_learns_by_its_regions(make_sfrs: MakeSetup, tmp_path: Path) -> None:
     """An extension: its own regions in place of NetVLAD's, whose centres are not there to be set."""
-    options = {"backbone": "fol", "sampling": {"round": 12}, "setup": {"kmeans": False, "validation": []}}
+    options = {"backbone": "fol", "sampling": {"round": 12}, "setup": {"centres": None, "validation": []}}
     _, state, first = run(make_sfrs, tmp_path / "run", **options)
     names = [name for name, tensor in first.items() if not torch.equal(tensor, state["state_dict"][f"network.{name}"])]
     assert names and not [name for name in names if name.startswith("local_head")]

@@ -12,6 +12,7 @@ from test_resume import Killed, equal, killer, rows, run_with_kills
 
 from fol.errors import ConfigError
 from fol.training import TrainingSetup, train
+from fol.training.centres import CentresOptions
 from fol.training.setup import DESCRIPTORS, INITIAL
 
 MakeSetup = Callable[..., TrainingSetup]
@@ -71,7 +72,9 @@ def test_a_start_before_the_first_checkpoint_leaves_nothing_behind(make_sfrs: Ma
     [
         ({"sampling": {"tuples": 3}}, r"weak\.tuples=2, not 3"),
         ({"generations": (1, 2)}, r"weak\.generations=\[1, 1\], not \[1, 2\]"),
-        ({"setup": {"kmeans": False}}, r"weak\.kmeans=True, not False"),
+        ({"setup": {"centres": None}}, r"weak\.centres=all, not None"),
+        ({"setup": {"centres": CentresOptions("database")}}, r"weak\.centres=all, not database"),
+        ({"setup": {"centres": CentresOptions("all", (70, 84))}}, r"weak\.centres_size=None, not \[70, 84\]"),
     ],
 )
 def test_other_tuples_are_refused_by_name(

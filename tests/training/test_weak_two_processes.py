@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from fol.training import TrainingSetup, keeper, setup, train
+from fol.models import PlaceModel
+from fol.training import keeper, setup, train
+from fol.training.centres import CentresOptions
 from fol.training.module import PlaceTraining
 from fol.training.weak_batches import QUERY, ROLES
 
@@ -35,14 +37,14 @@ def one_rank(number: int, port: int, places: Path, out: Path) -> None:
     torch.set_num_threads(1)
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), LOCAL_RANK=str(number))
     sfrs_setup = runpy.run_path(str(HELPERS))["sfrs_setup"]
-    set_centres = setup._set_centres
+    set_centres = setup.set_centres  # type: ignore[attr-defined]
 
-    def rounded_otherwise(parts: TrainingSetup) -> None:
-        set_centres(parts)
+    def rounded_otherwise(options: CentresOptions, model: PlaceModel, *rest: Any) -> None:
+        set_centres(options, model, *rest)
         if number:  # as on another device
-            parts.model.network.aggregation.centroids.data.mul_(1.01)
+            model.network.aggregation.centroids.data.mul_(1.01)
 
-    setup._set_centres, setup.PlaceTraining = rounded_otherwise, Watched  # type: ignore[attr-defined, misc]
+    setup.set_centres, setup.PlaceTraining = rounded_otherwise, Watched  # type: ignore[attr-defined, misc]
 
     def weights() -> dict[str, torch.Tensor]:
         return {name: tensor.clone() for name, tensor in Watched.last.network.state_dict().items()}
