@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from replicas.pittsburgh import write_pittsburgh
 
 import fol
 from fol.cli import main
-from fol.data import load_image
+from fol.cli.whiten import _drawn
+from fol.data import load_image, read_dataset
 
 MODEL, SIZE = "netvlad_vgg_small_untrained", "model.image_size=64"
 
@@ -55,6 +57,32 @@ def test_descriptors_are_those_of_the_principal_components(
     again = tmp_path / "again.safetensors"
     assert main(["whiten", str(target), str(again), f"data={photos}", "dim=3", "images=10"]) == 0
     assert fol.load_model(again).descriptor_dim == 3
+
+
+def test_the_draw_is_of_both_sides_and_decided_by_the_seed(photos: Path) -> None:
+    """9 of 18: 50 draws leave none out, and have each about 25 times."""
+    dataset = read_dataset(photos)
+    order = [place.image for place in (*dataset.database, *dataset.queries)]
+    counts = dict.fromkeys(order, 0)
+    for seed in range(50):
+        drawn = [place.image for place in _drawn(dataset, 9, seed)]
+        assert drawn == [place.image for place in _drawn(dataset, 9, seed)] == [x for x in order if x in drawn]
+        assert len(drawn) == 9
+        for image in drawn:
+            counts[image] += 1
+    assert len(counts) == 18 and all(10 < count < 40 for count in counts.values())
+    assert [place.image for place in _drawn(dataset, 10_000, 0)] == order
+
+
+def test_photos_of_a_protocol(tmp_path: Path, capsys: pytest.CaptureFixture[str], one_thread: None) -> None:
+    """Pittsburgh 30k as its authors give it, in small: 25 photos of the database, 3 queries."""
+    write_pittsburgh(tmp_path / "pitts30k")
+    target = tmp_path / "whitened.safetensors"
+    words = [f"data={tmp_path / 'pitts30k'}", "protocol=pitts30k_test@25m", "dim=4", SIZE]
+    assert main(["whiten", MODEL, str(target), *words]) == 0
+    assert "1024 to 4 values, fitted to 28 photos" in capsys.readouterr().out
+    model = fol.load_model(target)
+    assert model.descriptor_dim == 4 and model.card.preprocessing.image_size == (64, 64)
 
 
 @pytest.mark.parametrize(
