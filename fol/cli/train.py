@@ -46,6 +46,7 @@ _FREE_INNER = (
     ("loop", ("max_minutes", "checkpoint_every", "log_every", "devices", "accelerator")),
     ("batch", ("cache", "workers")),
     ("model", ("device", "attention")),
+    ("validation", ("at_start",)),
 )
 
 

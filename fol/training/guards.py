@@ -10,7 +10,9 @@ import torch
 from fol.errors import TrainingStopped
 from fol.training.module import PlaceTraining
 from fol.training.options import GuardOptions
-from fol.training.validation import ValidationScores
+
+#: Points of R@1 that small validation sets and networks that begin to learn lose by chance.
+_CHANCE = 10.0
 
 
 class Guard(lightning.Callback):
@@ -67,17 +69,27 @@ class Guard(lightning.Callback):
                 "or use loop.precision=32-true"
             )
 
-    def check_recall(self, scores: ValidationScores, best: ValidationScores | None, monitor: str) -> None:
-        """``TrainingStopped`` when R@1 fell far below the best so far."""
-        drop = self.options.max_recall_drop
-        if drop is None or best is None:
+    def check_recall(self, now: float, before: float | None, best: float | None) -> None:
+        """``TrainingStopped`` for an R@1 of ``now`` percent.
+
+        ``before``: of the validation before, None where there is none; ``best`` of those since the network last began
+        from its first weights, None where there is none.
+        """
+        options = self.options
+        if before is None:
+            if options.min_first_recall is not None and now < options.min_first_recall:
+                raise TrainingStopped(
+                    f"the first validation has R@1 {now:.1f}, below guard.min_first_recall="
+                    f"{options.min_first_recall:g}: look whether the weights are those that were meant "
+                    "(backbone_weights), whether photos are normalised as these weights need it (model), and whether "
+                    "positions and files of the validation set are in the same order; or set "
+                    "guard.min_first_recall=null"
+                )
             return
-        now, before = scores.mean(monitor, 1), best.mean(monitor, 1)
-        if before - now > drop:
-            raise TrainingStopped(
-                f"validation R@1 fell from {before:.1f} to {now:.1f}; the best model is kept. Lower optimizer.lr, or "
-                "set guard.max_recall_drop=null to go on"
-            )
+        if options.max_relative_drop is not None and before - now > max(options.max_relative_drop * before, _CHANCE):
+            raise _fell(before, now, "max_relative_drop")
+        if options.max_recall_drop is not None and best is not None and best - now > options.max_recall_drop:
+            raise _fell(best, now, "max_recall_drop")
 
     def state_dict(self) -> dict[str, Any]:
         """Counters, so that a resumed run stops where the uninterrupted one does."""
@@ -88,3 +100,10 @@ class Guard(lightning.Callback):
         """The inverse of ``state_dict``."""
         self._row = torch.tensor([state_dict["not_finite"], state_dict["narrow"]])
         self._longest = self._row
+
+
+def _fell(before: float, now: float, option: str) -> TrainingStopped:
+    return TrainingStopped(
+        f"validation R@1 fell from {before:.1f} to {now:.1f}; the best model is kept. Lower optimizer.lr, or set "
+        f"guard.{option}=null to go on"
+    )

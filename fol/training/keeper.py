@@ -28,6 +28,8 @@ LAST, BEST, FINAL = "last.ckpt", "best.safetensors", "last.safetensors"
 class RunKeeper(lightning.Callback):
     """Validates at the end of epochs, keeps the best weights, and saves the whole state so that the run can go on.
 
+    The first weights are validated too where that is asked for, before the first batch of a run.
+
     The order at the end of an epoch is validation, best weights, last state: killed anywhere in between, the run goes
     on from the state before and writes the same files again.
     """
@@ -50,6 +52,13 @@ class RunKeeper(lightning.Callback):
         self.history: list[tuple[int, ValidationScores]] = []
         self.started = time.monotonic()
         self._save_is_due = False
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Validate the first weights; not of a run that goes on."""
+        assert isinstance(module, PlaceTraining)
+        if self.options.validation.at_start and self.datasets and not _batches(trainer).done:
+            with self.reporter.paused():
+                self._validate(trainer, module, 0)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -121,8 +130,9 @@ class RunKeeper(lightning.Callback):
             module.model(), self.datasets, self.folder / "validation", self.options.validation, self.matching
         )
         module.network.train(training)
-        before, monitor = self.best, self.options.validation.monitor
-        if before is None or scores.key(monitor) > before.key(monitor):
+        options, past = self.options.validation, self.history[-1:]
+        # The first weights are what the learned ones are compared with.
+        if step and (self.best is None or scores.key(options) > self.best.key(options)):
             self.best = scores
             save_weights(module, self.folder / BEST, self.config)
         self.history.append((step, scores))
@@ -130,15 +140,16 @@ class RunKeeper(lightning.Callback):
             logger.log_metrics(scores.flat(), step=step)
         if self.validated is not None:
             self.validated(step, scores)
-        self.guard.check_recall(scores, self._best_of_generation(trainer, module), monitor)
+        before = past[0][1].mean(options.monitor, 1) if past else None
+        self.guard.check_recall(scores.mean(options.monitor, 1), before, self._best_of_generation(trainer, module))
 
-    def _best_of_generation(self, trainer: lightning.Trainer, module: PlaceTraining) -> ValidationScores | None:
-        """Of the validations before the last one: the best since the network began from its first weights."""
+    def _best_of_generation(self, trainer: lightning.Trainer, module: PlaceTraining) -> float | None:
+        """Of the validations before the last one: the best R@1 since the network began from its first weights."""
         batches, generations = _batches(trainer), module.generations
         per_epoch = batches.length.per_epoch
-        start = 0 if generations is None else per_epoch * generations.start((batches.done - 1) // per_epoch)
-        since = [scores for step, scores in self.history[:-1] if step > start]
-        return max(since, key=lambda scores: scores.key(self.options.validation.monitor), default=None)
+        start = 0 if generations is None else per_epoch * generations.start(max(0, batches.done - 1) // per_epoch)
+        since = [scores for step, scores in self.history[:-1] if step > start or not start]
+        return max((scores.mean(self.options.validation.monitor, 1) for scores in since), default=None)
 
     def _save(self, trainer: lightning.Trainer) -> None:
         if trainer.is_global_zero:

@@ -62,6 +62,8 @@ class PlaceTraining(lightning.LightningModule):
         self.generations = generations
         self.last: LossTerms | None = None
         self.last_spread: Tensor = torch.ones(())
+        #: Norm of the whole gradient of the last optimiser step, before it was clipped.
+        self.gradient_norm: Tensor | None = None
         self._scale = 1.0
 
     def model(self) -> PlaceModel:
@@ -101,7 +103,8 @@ class PlaceTraining(lightning.LightningModule):
         self.network.train(training)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The teacher and its generation belong to the state."""
+        """The teacher and its generation belong to the state, and the norm for batches that make no step."""
+        checkpoint["gradient_norm"] = None if self.gradient_norm is None else float(self.gradient_norm)
         if self.generations is not None:
             teacher = self.generations.teacher
             checkpoint["generation"] = {
@@ -111,6 +114,8 @@ class PlaceTraining(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The inverse of ``on_save_checkpoint``."""
+        norm = checkpoint.get("gradient_norm")
+        self.gradient_norm = None if norm is None else torch.tensor(norm)
         if self.generations is not None:
             state = checkpoint["generation"]
             self.generations.number = int(state["number"])
@@ -131,6 +136,11 @@ class PlaceTraining(lightning.LightningModule):
         self.last_spread = step.descriptors.detach().float().var(0).sum().sqrt()
         self.last = step.losses
         return step.losses.total
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Note the norm of the gradient: Lightning has divided it by the loss scale, and not clipped it yet."""
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        self.gradient_norm = torch.nn.utils.get_total_norm(gradients)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser over what is trained, and its schedule per step."""

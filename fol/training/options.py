@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -32,13 +32,20 @@ class ScheduleOptions:
 
     ``steps``: optimiser steps until ``final`` is reached, warm-up included; None is the length of the run. The
     published one is linear, without warm-up, 1 to 0.1 in 10,000 steps (official: train.py:75,126). ``step`` multiplies
-    the rate by ``final`` after every ``steps`` steps.
+    the rate by ``final`` after every ``steps`` steps. ``epochs`` says the same in epochs of the training set.
     """
 
     name: Literal["linear", "cosine", "constant", "step"] = "linear"
     warmup: int = 0
     final: float = 0.1
     steps: int | None = None
+    epochs: int | None = None
+
+    def resolved(self, batches: int, accumulate: int) -> ScheduleOptions:
+        """With ``steps`` in place of ``epochs`` of so many ``batches``."""
+        if self.epochs is None:
+            return self
+        return replace(self, steps=max(1, round(self.epochs * batches / accumulate)), epochs=None)
 
 
 @dataclass(frozen=True)
@@ -65,10 +72,14 @@ class LoopOptions:
 class ValidationOptions:
     """Both stages on the validation sets after every ``every_epochs`` epochs; ``monitor`` decides which is best.
 
-    The best is the highest mean R@1 of that stage, then the highest mean R@5, then the earliest.
+    The best has the highest mean R@1 of that stage, then the highest mean R@5; with ``best_by`` 5 (NetVLAD, OpenIBL)
+    the other way round; then it is the earliest. ``at_start`` validates the first weights too, which are not among
+    those the best is chosen from.
     """
 
     every_epochs: int = 1
+    at_start: bool = False
+    best_by: Literal[1, 5] = 1
     candidates: int = 25
     monitor: Monitored = "reranked"
     batch_size: int = 16
@@ -79,13 +90,18 @@ class GuardOptions:
     """When a run is stopped because it learns nothing any more.
 
     ``min_spread``: standard deviation of descriptors over a batch, relative to that of random unit vectors, below
-    which all photos have the same descriptor, for ``patience`` batches in a row. ``max_recall_drop``: points of
-    monitored R@1 below the best; None does not look.
+    which all photos have the same descriptor, for ``patience`` batches in a row.
+
+    Of the monitored R@1, None does not look: ``max_recall_drop`` points below the best of the generation;
+    ``max_relative_drop`` of the validation before, in whichever generation, where that is more points than a few
+    queries make; ``min_first_recall`` percent in the first validation.
     """
 
     min_spread: float = 0.02
     patience: int = 20
     max_recall_drop: float | None = 30.0
+    max_relative_drop: float | None = 0.5
+    min_first_recall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -122,11 +138,18 @@ class TrainingOptions:
             ("optimizer.lr", self.optimizer.lr),
             ("optimizer.clip_norm", self.optimizer.clip_norm),
             ("schedule.steps", self.schedule.steps),
+            ("schedule.epochs", self.schedule.epochs),
             ("loop.steps", self.loop.steps),
             ("loop.max_minutes", self.loop.max_minutes),
+            ("guard.max_relative_drop", self.guard.max_relative_drop),
         ):
             if limit is not None and not limit > 0:
                 raise ConfigError(f"{name}={limit}: it must be above 0")
+        if self.schedule.steps is not None and self.schedule.epochs is not None:
+            raise ConfigError(
+                f"schedule.steps={self.schedule.steps} and schedule.epochs={self.schedule.epochs} say the same: set one "
+                "of them to null"
+            )
         if not all(0 <= beta < 1 for beta in self.optimizer.betas):
             raise ConfigError(f"optimizer.betas={list(self.optimizer.betas)}: both must be at least 0 and below 1")
 

@@ -31,7 +31,7 @@ Watcher = Callable[[TrainingProgress], None]
 
 
 class Reporter(lightning.Callback):
-    """Logs each loss, the statistics of the losses, the spread of descriptors, the learning rate and the speed."""
+    """Logs each loss and its statistics, spread of descriptors, norm of the gradient, learning rate and speed."""
 
     def __init__(self, every: int, per_epoch: int, watch: Watcher | None = None) -> None:
         self.every, self.per_epoch, self.watch = every, per_epoch, watch
@@ -67,6 +67,8 @@ class Reporter(lightning.Callback):
         figures = {f"loss/{name}": value for name, value in losses.items()}
         figures |= {f"mined/{name}": float(value) for name, value in module.last.statistics.items()}
         figures |= {"descriptor_spread": float(module.last_spread), "learning_rate": rate}
+        if module.gradient_norm is not None:
+            figures["gradient_norm"] = float(module.gradient_norm)
         for logger in trainer.loggers:
             logger.log_metrics({**figures, "images_per_second": speed}, step=done)
         if self.watch is not None and trainer.is_global_zero:

@@ -36,6 +36,8 @@ from fol.training.validation import ValidationScores, check_validation_sets
 from fol.training.weak_batches import WeakSampling
 
 CONFIG = "run.json"
+#: What settings were before they could be set: runs of older versions do not name them.
+_BEFORE = {"validation.best_by": 1}
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def train(
         done = 0 if checkpoint is None else int(checkpoint[1])
         for logger in chosen:
             if isinstance(logger, CsvHistory | TensorBoardHistory) and first:
-                logger.forget_after(done)
+                # A run that begins anew writes its row of the first weights again.
+                logger.forget_after(-1 if checkpoint is None else done)
         if done < length.total:
             with _quiet():
                 trainer = _trainer(options, [guard, reporter, keeper], chosen)
@@ -230,9 +233,10 @@ def _as_read(values: Mapping[str, Any]) -> Any:
 
 def _compare(out: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for key in sorted(before.keys() | now.keys()):
-        if before.get(key) != now.get(key):
+        old = before.get(key, _BEFORE.get(key))
+        if old != now.get(key):
             raise ConfigError(
-                f"{out} holds a run with {key}={before.get(key)}, not {now.get(key)}: it cannot be resumed with "
+                f"{out} holds a run with {key}={old}, not {now.get(key)}: it cannot be resumed with "
                 "another setting; choose another out=, or delete the folder"
             )
 

@@ -13,7 +13,7 @@ from fol.localizer import Localizer
 from fol.models import PlaceModel
 from fol.reranking import RerankOptions
 from fol.retrieval import PlaceMap
-from fol.training.options import Monitored, ValidationOptions
+from fol.training.options import ValidationOptions
 
 #: Folder names that say that photos are for the final figures, which a choice of model must not see.
 TEST_FOLDERS = ("test",)
@@ -48,11 +48,16 @@ class ValidationScores:
         """Mean over the sets that have one."""
         return sum(self.match_accuracy.values()) / len(self.match_accuracy) if self.match_accuracy else None
 
-    def key(self, monitor: Monitored) -> tuple[float, float]:
-        """What a better model has more of: R@1, then R@5; ``ConfigError`` for a stage that the model lacks."""
+    def key(self, options: ValidationOptions) -> tuple[float, float]:
+        """What a better model has more of: R@1, then R@5, or the other way round.
+
+        ``ConfigError`` for a stage that the model lacks.
+        """
+        monitor = options.monitor
         if monitor not in self.stages:
             raise ConfigError(f"validation.monitor={monitor}: the model has one stage alone, take monitor=global")
-        return self.mean(monitor, 1), self.mean(monitor, 5)
+        first, five = self.mean(monitor, 1), self.mean(monitor, 5)
+        return (first, five) if options.best_by == 1 else (five, first)
 
     def flat(self) -> dict[str, float]:
         """``val/SET/STAGE_r@K`` and the means, for loggers."""
@@ -107,6 +112,7 @@ def _evaluate(
         dataset.database,
         batch_size=options.batch_size,
         overwrite=True,
+        index="flat",  # whatever the number of photos: the best model must not be chosen by a search that misses some
         calibrate=False,
     )
     localizer = Localizer(model, report.place_map, options=matching)

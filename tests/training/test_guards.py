@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from fol.errors import TrainingStopped
-from fol.training import GuardOptions, OptimizerOptions, TrainingSetup, ValidationScores, train
+from fol.training import (
+    GuardOptions,
+    OptimizerOptions,
+    TrainingSetup,
+    ValidationOptions,
+    ValidationScores,
+    keeper,
+    train,
+)
 from fol.training.guards import Guard
 from fol.training.module import PlaceTraining
 
@@ -49,14 +56,72 @@ def test_weights_that_are_not_finite_are_not_kept(
     assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
 
 
-def scores(r1: float) -> ValidationScores:
-    return ValidationScores({"set": {"global": {1: r1, 5: r1}, "reranked": {1: r1, 5: r1}}})
-
-
-def test_drop_of_recall_stops_the_run() -> None:
+def test_recall_far_below_the_best_of_its_generation_stops_the_run() -> None:
     guard = Guard(GuardOptions(max_recall_drop=10.0))
-    guard.check_recall(scores(50), None, "reranked")
-    guard.check_recall(scores(41), scores(50), "reranked")
-    with pytest.raises(TrainingStopped, match=r"fell from 50\.0 to 39\.0"):
-        guard.check_recall(scores(39), scores(50), "reranked")
-    Guard(replace(guard.options, max_recall_drop=None)).check_recall(scores(0), scores(50), "reranked")
+    guard.check_recall(41, 45, 50)
+    with pytest.raises(TrainingStopped, match=r"fell from 50\.0 to 39\.0.*guard\.max_recall_drop=null"):
+        guard.check_recall(39, 45, 50)
+    guard.check_recall(39, 45, None)  # the first of its generation
+    Guard(GuardOptions(max_recall_drop=None)).check_recall(30, 45, 90)
+
+
+@pytest.mark.parametrize(("before", "now", "stops"), [(90, 20, True), (90, 60, False), (50, 22, True), (12, 3, False)])
+def test_recall_below_half_of_the_one_before_stops_the_run(before: float, now: float, stops: bool) -> None:
+    guard = Guard(GuardOptions())
+    if stops:
+        with pytest.raises(TrainingStopped, match=rf"fell from {before}\.0 to {now}\.0.*guard\.max_relative_drop=null"):
+            guard.check_recall(now, before, None)
+    else:
+        guard.check_recall(now, before, None)
+    Guard(GuardOptions(max_relative_drop=None)).check_recall(now, before, None)
+
+
+def test_first_recall_below_what_is_asked_stops_the_run() -> None:
+    guard = Guard(GuardOptions(min_first_recall=70.0))
+    guard.check_recall(70, None, None)
+    guard.check_recall(69, 70, None)  # not the first
+    with pytest.raises(TrainingStopped, match=r"R@1 69\.9, below guard\.min_first_recall=70: .*weights.*normal.*order"):
+        guard.check_recall(69.9, None, None)
+    Guard(GuardOptions()).check_recall(0, None, None)
+
+
+def follow(monkeypatch: pytest.MonkeyPatch, recalls: list[float]) -> Iterator[float]:
+    """Let validations give these R@1, and say which are left."""
+    left = iter(recalls)
+
+    def scores(*_: object) -> ValidationScores:
+        r1 = next(left)
+        return ValidationScores({"set": {"global": {1: r1, 5: r1}, "reranked": {1: r1, 5: r1}}})
+
+    monkeypatch.setattr(keeper, "validate", scores)
+    return left
+
+
+def test_first_weights_are_validated_before_the_first_batch(
+    make_setup: MakeSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are compared with, and not chosen; a run that goes on does not repeat it."""
+    options = {"validation": ValidationOptions(at_start=True), "guard": GuardOptions(min_first_recall=70.0)}
+    left = follow(monkeypatch, [80.0, 75.0, 78.0])
+    stopped = train(make_setup(options=options, max_minutes=1e-9), tmp_path / "run")
+    assert (stopped.done, stopped.best, len(stopped.history)) == (1, None, 1)
+    result = train(make_setup(options=options), tmp_path / "run")
+    assert list(left) == []
+    assert [(step, scores.mean("global", 1)) for step, scores in result.history] == [(0, 80), (3, 75), (6, 78)]
+    assert result.scores is not None and result.scores.mean("global", 1) == 78
+
+    follow(monkeypatch, [69.0])
+    with pytest.raises(TrainingStopped, match=r"the first validation has R@1 69\.0"):
+        train(make_setup(options=options), tmp_path / "wrong")
+    assert not (tmp_path / "wrong" / "last.ckpt").exists()
+
+
+def test_the_first_validation_may_be_that_of_the_first_epoch(
+    make_setup: MakeSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"guard": GuardOptions(min_first_recall=70.0, max_relative_drop=None, max_recall_drop=None)}
+    follow(monkeypatch, [70.0, 10.0])
+    assert train(make_setup(options=options), tmp_path / "run").done == 6
+    follow(monkeypatch, [69.0])
+    with pytest.raises(TrainingStopped, match=r"the first validation has R@1 69\.0"):
+        train(make_setup(options=options), tmp_path / "wrong")

@@ -1,14 +1,25 @@
-"""The speed that a run reports is that of its training."""
+"""The speed that a run reports is that of its training, and the norm of the gradient that before clipping."""
 
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from fol.training import TrainingProgress, TrainingSetup, ValidationScores, keeper, reporting, train
+from fol.training import (
+    OptimizerOptions,
+    TrainingProgress,
+    TrainingSetup,
+    ValidationScores,
+    keeper,
+    reporting,
+    train,
+)
+from fol.training.batches import TrainingBatches
+from fol.training.setup import assemble
 
 
 class Clock:
@@ -40,3 +51,26 @@ def test_validation_does_not_count_in_the_speed(
         speeds = [float(row["images_per_second"]) for row in csv.DictReader(file) if row["images_per_second"]]
     assert clock.now == 6 * 2 + 2 * 3600
     assert speeds[1:] == [6.0] * 5  # 4 places of 3 photos in 2 seconds
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_norm_of_the_gradient_is_that_before_clipping(
+    make_setup: Callable[..., TrainingSetup], tmp_path: Path, accumulate: int
+) -> None:
+    def setup() -> TrainingSetup:
+        options = {"optimizer": OptimizerOptions(clip_norm=1e-3)}
+        return make_setup(
+            setup={"validation": []}, options=options, steps=accumulate, accumulate=accumulate, checkpoint_every=99
+        )
+
+    train(setup(), tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        logged = [row["gradient_norm"] for row in csv.DictReader(file)]
+    module, source, length = assemble(setup(), tmp_path)
+    module.train()
+    for number, batch in enumerate(TrainingBatches(setup().images, source, length).train_dataloader()):
+        (module.training_step(batch, number) / accumulate).backward()
+    squares = sum(float(p.grad.double().square().sum()) for p in module.parameters() if p.grad is not None)
+    assert logged[:-1] == [""] * (accumulate - 1)  # no step was made yet
+    assert float(logged[-1]) == pytest.approx(math.sqrt(squares), rel=1e-4)
+    assert squares > 1e-5

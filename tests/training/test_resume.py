@@ -110,6 +110,16 @@ def test_other_settings_are_refused_by_name(make_setup: MakeSetup, tmp_path: Pat
         train(setup(0.002), tmp_path / "run")
 
 
+def test_settings_that_older_runs_did_not_name_have_the_value_of_then(make_setup: MakeSetup, tmp_path: Path) -> None:
+    def setup(**validation: int) -> TrainingSetup:
+        return make_setup(setup={"identity": {"validation": {"every_epochs": 1, **validation}}}, steps=1)
+
+    train(setup(), tmp_path / "run")
+    assert train(setup(best_by=1), tmp_path / "run").done == 1
+    with pytest.raises(ConfigError, match=r"validation\.best_by=1, not 5"):
+        train(setup(best_by=5), tmp_path / "run")
+
+
 def test_another_model_or_loss_is_refused_whoever_started_the_run(make_setup: MakeSetup, tmp_path: Path) -> None:
     def setup(**parts: Any) -> TrainingSetup:
         return make_setup(setup={"identity": {}, **parts}, steps=1)

@@ -11,6 +11,7 @@ import pytest
 from fol.data.training import held_out_dataset, read_training_places
 from fol.errors import ConfigError
 from fol.reranking import RerankOptions
+from fol.retrieval import PlaceMap
 from fol.training import TrainingSetup, ValidationOptions, ValidationScores
 from fol.training.validation import check_validation_sets, validate
 
@@ -23,9 +24,20 @@ def test_scores_are_means_over_the_sets() -> None:
         }
     )
     assert scores.mean("global", 1) == 15
-    assert scores.key("reranked") == (40, 50)
+    assert scores.key(ValidationOptions()) == (40, 50)
     assert scores.flat()["val/b/reranked_r@5"] == 60
     assert scores.flat()["val/reranked_r@1"] == 40
+
+
+def test_best_by_either_recall() -> None:
+    """Published runs of NetVLAD, SARE and SFRS choose by R@5."""
+    one = ValidationScores({"set": {"global": {1: 60.0, 5: 70.0}}})
+    other = ValidationScores({"set": {"global": {1: 55.0, 5: 80.0}}})
+    by_first, by_fifth = (ValidationOptions(monitor="global", best_by=k) for k in (1, 5))
+    assert one.key(by_first) > other.key(by_first)
+    assert other.key(by_fifth) > one.key(by_fifth)
+    tied = ValidationScores({"set": {"global": {1: 56.0, 5: 80.0}}})
+    assert tied.key(by_fifth) > other.key(by_fifth)
 
 
 def test_both_stages_are_validated_with_the_code_that_evaluates(
@@ -36,6 +48,8 @@ def test_both_stages_are_validated_with_the_code_that_evaluates(
     (name,) = found.values
     assert (tmp_path / name / "results.json").is_file()
     assert found.values[name].keys() == {"global", "reranked"}
+    index = PlaceMap.open(tmp_path / name / "database.fol").manifest.index
+    assert index.requested.recipe == index.recipe == "flat"  # exact, whatever the size of the set
     assert all(0 <= r <= 100 for stage in found.values[name].values() for r in stage.values())
 
 

@@ -11,7 +11,7 @@ import torch
 from test_resume import Killed, equal, killer, rows, run_with_kills
 
 from fol.errors import ConfigError
-from fol.training import TrainingSetup, train
+from fol.training import TrainingSetup, ValidationOptions, train
 from fol.training.centres import CentresOptions
 from fol.training.setup import DESCRIPTORS, INITIAL
 
@@ -35,7 +35,15 @@ def compare(make: MakeSetup, folder: Path, kills: list[int], **options: Any) -> 
 @pytest.mark.parametrize(
     ("kills", "options"),
     [
-        ([1, 2, 4], {"accumulate": 2, "checkpoint_every": 3}),  # before the first checkpoint, inside of rounds
+        # before the first checkpoint, so that the first weights are validated again, and inside of rounds
+        (
+            [1, 2, 4],
+            {
+                "accumulate": 2,
+                "checkpoint_every": 3,
+                "options": {"validation": ValidationOptions(monitor="global", at_start=True)},
+            },
+        ),
         # the last batches of a round and of an epoch, the first of the next
         ([3, 7, 8], {"checkpoint_every": 1, "mining": {"violating_only": True, "margin": 0.5}}),
     ],
