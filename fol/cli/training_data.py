@@ -71,4 +71,11 @@ def weak_sampling(settings: WeakSettings, places: TrainingPlaces | None, folder:
         datasets.append(positioned_dataset(places))
     if not datasets:
         raise ConfigError("nothing to learn from: give weak.folders=[FOLDER], weak.synthetic or places.folders")
-    return WeakSampling(WeakPlaces.of(datasets, settings.radii), settings.mining, settings.tuples, settings.round, seed)
+    return WeakSampling(
+        WeakPlaces.of(datasets, settings.radii),
+        settings.mining,
+        settings.tuples,
+        settings.round,
+        seed,
+        settings.round_doubles_every,
+    )

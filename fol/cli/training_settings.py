@@ -48,6 +48,7 @@ class WeakSettings:
     round: int
     generations: tuple[int, ...]
     centres: str | None
+    round_doubles_every: int | None
     centres_size: tuple[int, int] | None
 
 

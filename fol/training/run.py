@@ -205,7 +205,8 @@ def _weak_parts(setup: TrainingSetup) -> dict[str, Any]:
     if not isinstance(sampler, WeakSampling):
         return {"weak": centres}
     mining = {key: value for key, value in asdict(sampler.mining).items() if key != "max_bytes"}
-    weak = {"tuples": sampler.tuples, "round": sampler.round, "radii": asdict(sampler.places.radii), "mining": mining}
+    weak = {name: getattr(sampler, name) for name in ("tuples", "round", "round_doubles_every")}
+    weak |= {"radii": asdict(sampler.places.radii), "mining": mining}
     return {"weak": {**weak, "generations": list(setup.generations), **centres}}
 
 

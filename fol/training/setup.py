@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -139,12 +139,14 @@ def assemble(setup: TrainingSetup, out: Path) -> tuple[PlaceTraining, BatchSourc
             out / DESCRIPTORS,
             setup.model.device,
             options.loop.devices,
+            (lambda epoch: 0) if generations is None else generations.start,
         )
     length = RunLength.of(len(source), sum(setup.generations) or options.loop.epochs, options.loop.steps)
     if not length.total:
         raise ConfigError("the training set gives no batch: lower batch.places, or set batch.drop_last=false")
     batches = [len(source) * epochs for epochs in setup.generations] or [length.total]
     steps = optimizer_steps(batches, options.loop.accumulate)
+    options = replace(options, schedule=options.schedule.resolved(len(source), options.loop.accumulate))
     augmentation = BatchAugmentation(setup.augmentation)
     objective = setup.objective(generations)
     module_of.append(

@@ -6,6 +6,8 @@ queries are mined (OpenIBL: ibl/utils/data/sampler.py, examples/netvlad_img.py).
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +32,9 @@ ROLES = 4  # a slot's role is that of its image, plus so many times the number o
 class WeakSampling:
     """What the tuples of a run are made from.
 
-    ``tuples`` a batch has on each rank; ``round`` queries go from one description of all photos to the next.
+    ``tuples`` a batch has on each rank; ``round`` queries go from one description of all photos to the next, twice as
+    many after every ``round_doubles_every`` epochs, counted anew in each generation, as the learning rate is (OpenIBL:
+    examples/netvlad_img_sfrs.py; NetVLAD: trainWeakly.m); None: always as many.
     """
 
     places: WeakPlaces
@@ -38,12 +42,18 @@ class WeakSampling:
     tuples: int = 4
     round: int = 1000
     seed: int = 0
+    round_doubles_every: int | None = None
 
     def check(self) -> None:
         """``ConfigError`` for a value out of range."""
         self.mining.check()
-        for name, value, low in (("tuples", self.tuples, 1), ("round", self.round, 1), ("seed", self.seed, 0)):
-            if value < low:
+        for name, value, low in (
+            ("tuples", self.tuples, 1),
+            ("round", self.round, 1),
+            ("round_doubles_every", self.round_doubles_every, 1),
+            ("seed", self.seed, 0),
+        ):
+            if value is not None and value < low:
                 raise ConfigError(f"weak.{name}={value}: it must be at least {low}")
 
 
@@ -51,7 +61,8 @@ class WeakBatches:
     """See ``BatchSource``. ``describe`` writes the rows of some photos into the descriptors ``[M, D]`` of all.
 
     ``before_round`` is called with the epoch, and says whether there is a teacher: without one no difficult positives
-    are chosen, as nothing is learned from them. ``file`` holds the descriptors of the round.
+    are chosen, as nothing is learned from them. ``file`` holds the descriptors of the round. ``first_epoch`` of the
+    generation that an epoch belongs to.
     """
 
     def __init__(
@@ -63,10 +74,12 @@ class WeakBatches:
         file: Path,
         device: torch.device | str,
         world: int = 1,
+        first_epoch: Callable[[int], int] = lambda epoch: 0,
     ) -> None:
         sampling.check()
         self.sampling, self.dim, self.world = sampling, dim, world
         self.describe, self.before_round, self.file, self.device = describe, before_round, file, device
+        self.first_epoch = first_epoch
         self.memory = NegativeMemory.empty(sampling.places, sampling.mining)
         self._round: tuple[int, int] | None = None  # epoch and number
         self._tuples: WeakTuples | None = None
@@ -77,24 +90,24 @@ class WeakBatches:
         return self.sampling.seed
 
     def __len__(self) -> int:
-        return sum(self._batches_of_rounds())
+        return sum(batches for _, batches in self._rounds(0))
 
     def batches(self, epoch: int, position: int, rank: int, world: int) -> Iterator[list[Slot]]:
         """See ``BatchSource``. Of a round with fewer tuples than batches, some come again."""
         order = np.random.default_rng([self.seed, epoch]).permutation(self.sampling.places.queries)
         first = 0
-        for number, count in enumerate(self._batches_of_rounds()):
+        start = 0
+        for number, (queries, count) in enumerate(self._rounds(epoch)):
             if position < first + count:
                 if self._round != (epoch, number):
-                    start = number * self.sampling.round
-                    self._mine(epoch, number, np.sort(order[start : start + self.sampling.round]))
+                    self._mine(epoch, number, np.sort(order[start : start + queries]))
                 assert self._tuples is not None
                 shuffled = np.random.default_rng([self.seed, epoch, number, 1]).permutation(len(self._tuples))
                 shares = np.array_split(np.resize(shuffled, max(len(shuffled), count * world)), count * world)
                 for batch in range(position - first, count):
                     yield self._slots(shares[batch * world + rank])
                 position = first + count
-            first += count
+            first, start = first + count, start + queries
 
     def state_dict(self) -> dict[str, Any]:
         """See ``BatchSource``: the tuples of the round, which the network that mined them is needed for, and memory."""
@@ -104,18 +117,33 @@ class WeakBatches:
             "round": None if self._round is None else list(self._round),
             "tuples": [torch.from_numpy(field.copy()) for field in fields],
             "memory": self.memory.state_dict(),
+            "photos": _digest(self.sampling.places),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See ``BatchSource``."""
+        """See ``BatchSource``; ``ConfigError`` where the numbers of photos in ``state`` mean others."""
+        photos = state.get("photos")  # runs of older versions did not note them
+        if photos is not None and photos != _digest(self.sampling.places):
+            raise ConfigError(
+                f"the run that is to go on mined its tuples from other photos than {self.sampling.places.summary}: "
+                "give the same weak.folders, weak.synthetic and places.* with the same photos, or train in another folder"
+            )
         self.memory = NegativeMemory.from_state(state["memory"], self.sampling.places, self.sampling.mining)
         self._round = None if state["round"] is None else (state["round"][0], state["round"][1])
         self._tuples = WeakTuples(*(field.numpy() for field in state["tuples"])) if state["tuples"] else None
 
-    def _batches_of_rounds(self) -> list[int]:
-        queries, each = len(self.sampling.places.queries), self.sampling.round
+    def _rounds(self, epoch: int) -> list[tuple[int, int]]:
+        """Queries and batches of each round of an epoch.
+
+        Longer rounds are made of those of the first epoch, so that every epoch has equally many batches.
+        """
+        queries, each, every = len(self.sampling.places.queries), self.sampling.round, self.sampling.round_doubles_every
         sizes = [min(each, queries - start) for start in range(0, queries, each)]
-        return [-(-size // (self.sampling.tuples * self.world)) for size in sizes]
+        rounds = [(size, -(-size // (self.sampling.tuples * self.world))) for size in sizes]
+        doubled = 0 if every is None else (epoch - self.first_epoch(epoch)) // every
+        together = min(2**doubled, len(rounds))
+        parts = [rounds[start : start + together] for start in range(0, len(rounds), together)]
+        return [(sum(size for size, _ in part), sum(batches for _, batches in part)) for part in parts]
 
     def _mine(self, epoch: int, number: int, queries: NDArray[np.int64]) -> None:
         sampling = self.sampling
@@ -172,6 +200,15 @@ class WeakBatches:
             )
             slots += [(image, number * ROLES + role) for role, images in own for image in images.tolist() if image >= 0]
         return slots
+
+
+def _digest(places: WeakPlaces) -> str:
+    """Of the photos' list, wherever the folder that all lie in is, and of how many of them are the database."""
+    root = Path(os.path.commonpath([image.parent for image in places.images]))
+    digest = hashlib.sha256(str(places.database).encode())
+    for image in places.images:
+        digest.update(b"\0" + image.relative_to(root).as_posix().encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def single_places(places: WeakPlaces) -> TrainingPlaces:

@@ -100,8 +100,12 @@ class RegionObjective:
         total = terms["hard"]
         if teacher is not None and layout.difficult.shape[1]:
             with torch.no_grad():
-                taught = regions_of(teacher, photos)
-                target = region_similarities(taught[layout.query, 0], taught[layout.difficult])
+                # Only of the photos that it teaches about.
+                present, count = layout.difficult_present, len(layout.query)
+                taught = regions_of(teacher, photos[torch.cat([layout.query, layout.difficult[present]])])
+                rows = torch.zeros_like(layout.difficult)
+                rows[present] = torch.arange(count, len(taught), device=rows.device)
+                target = region_similarities(taught[:count, 0], taught[rows])
             terms["soft"] = region_soft_loss(
                 region_similarities(query, regions[layout.difficult]),
                 target,

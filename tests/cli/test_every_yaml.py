@@ -184,7 +184,11 @@ def test_published_hyper_parameters_of_weak_supervision(
     assert (optimizer.name, optimizer.lr, optimizer.betas[0], optimizer.weight_decay) == ("sgd", 1e-3, 0.9, 1e-3)
     assert not optimizer.decay_matrices_only and optimizer.clip_norm is None
     # halved every 5 epochs of Pitts30k's 7,320 training queries
-    assert (schedule.name, schedule.final, schedule.steps) == ("step", 0.5, 5 * 7320 // tuples)
+    assert (schedule.name, schedule.final, schedule.epochs) == ("step", 0.5, 5)
+    assert schedule.resolved(7320 // tuples, 1).steps == 5 * 7320 // tuples
+    assert weak.round_doubles_every == 5
+    assert (options.validation.at_start, options.validation.best_by) == (True, 5)
+    assert options.guard.min_first_recall == (None if name.startswith("densernet") else 70)
     assert (options.loop.epochs, weak.tuples) == (epochs, tuples)
     assert (weak.mining.neg_num, weak.mining.neg_pool) == (negatives, 1000)
     assert (weak.mining.violating_only, weak.round, weak.protocol) == (violating, 1000, "pitts30k_train@25m")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from fol.errors import ConfigError
 from fol.training import TrainingSetup
 from fol.training.module import PlaceTraining
 from fol.training.objectives import place_objective
-from fol.training.options import OptimizerOptions, ScheduleOptions
+from fol.training.options import OptimizerOptions, ScheduleOptions, TrainingOptions
 from fol.training.schedule import build_optimizer, learning_rate_factor, optimizer_steps, restarted
+from fol.training.setup import assemble
 
 
 def test_published_schedule_ends_at_a_quarter_after_8336_of_10000_steps() -> None:
@@ -73,6 +75,19 @@ def test_only_what_is_trained_gets_into_the_optimiser() -> None:
     assert decays == {id(trained.weight): 0.1, id(trained.bias): 0.0}
     with pytest.raises(ConfigError, match="every parameter is frozen"):
         build_optimizer(frozen.named_parameters(), OptimizerOptions())
+
+
+def test_length_in_epochs(make_weak: Callable[..., TrainingSetup], tmp_path: Path) -> None:
+    schedule = ScheduleOptions(name="step", final=0.5, epochs=5)
+    assert schedule.resolved(1830, 1) == ScheduleOptions(name="step", final=0.5, steps=9150)
+    assert ScheduleOptions(steps=7).resolved(1830, 1) == ScheduleOptions(steps=7)
+    for accumulate, steps in ((1, 10), (2, 5)):  # epochs of 5 batches: rounds of 5, 5 and 2 queries in threes
+        setup = make_weak(
+            sampling={"tuples": 3}, options={"schedule": ScheduleOptions(epochs=2)}, accumulate=accumulate
+        )
+        assert assemble(setup, tmp_path)[0].options.schedule.steps == steps
+    with pytest.raises(ConfigError, match=r"schedule\.steps=3 and schedule\.epochs=2 say the same"):
+        TrainingOptions(schedule=ScheduleOptions(steps=3, epochs=2)).check()
 
 
 def test_names_choose_the_optimiser() -> None:

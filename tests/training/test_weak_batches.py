@@ -27,13 +27,20 @@ QUERIES, DIM = 12, 5
 class Drawn:
     """Batches of the drawn places from descriptors that are given, and how often they were asked for."""
 
-    def __init__(self, setup: TrainingSetup, folder: Path, rows: NDArray[np.float32] | None = None, world: int = 1):
+    def __init__(
+        self,
+        setup: TrainingSetup,
+        folder: Path,
+        rows: NDArray[np.float32] | None = None,
+        world: int = 1,
+        first_epoch: Callable[[int], int] = lambda epoch: 0,
+    ):
         count = len(setup.sampler.places.images)
         drawn = np.random.default_rng(5).normal(size=(count, DIM)).astype(np.float32)
         self.rows = drawn / np.linalg.norm(drawn, axis=1, keepdims=True) if rows is None else rows
         self.described, self.taught = 0, False
         self.batches = WeakBatches(
-            setup.sampler, DIM, self.describe, lambda epoch: self.taught, folder / "f32", "cpu", world
+            setup.sampler, DIM, self.describe, lambda epoch: self.taught, folder / "f32", "cpu", world, first_epoch
         )
 
     def describe(self, rows: NDArray[np.float32], numbers: Sequence[int]) -> None:
@@ -70,8 +77,40 @@ def test_every_query_comes_once_an_epoch_on_one_rank(
     assert orders[0] != orders[1]
 
 
-def test_batches_go_on_from_a_state_anywhere(make_weak: MakeSetup, tmp_path: Path) -> None:
-    setup = make_weak(mining={"neg_pool": 3})
+@pytest.mark.parametrize(
+    ("first_epoch", "rounds"),
+    [
+        # of 5, 5 and 2 queries, 10 and 2, 12; then there is nothing to double
+        (lambda epoch: 0, [[5, 5, 2], [5, 5, 2], [10, 2], [10, 2], [12], [12], [12], [12]]),
+        # generations of 1, 3 and 4 epochs
+        (lambda epoch: [0, 1, 1, 1, 4, 4, 4, 4][epoch], [*[[5, 5, 2]] * 3, [10, 2], *[[5, 5, 2]] * 2, *[[10, 2]] * 2]),
+    ],
+)
+def test_rounds_double_with_the_epochs_of_a_generation(
+    make_weak: MakeSetup, tmp_path: Path, first_epoch: Callable[[int], int], rounds: list[list[int]]
+) -> None:
+    setup = make_weak(sampling={"round_doubles_every": 2})
+    source = Drawn(setup, tmp_path, first_epoch=first_epoch)
+    for epoch, sizes in enumerate(rounds):
+        found: list[list[int]] = []  # queries since the last description
+        described = source.described
+        count = 0
+        for slots in source.batches.batches(epoch, 0, 0, 1):
+            count += 1
+            if source.described > described:
+                found.append([])
+                described = source.described
+            found[-1] += queries_of(slots)
+        assert [len(queries) for queries in found] == sizes, epoch
+        assert count == len(source.batches) == 7
+        assert sorted(query for queries in found for query in queries) == setup.sampler.places.queries.tolist()
+
+
+@pytest.mark.parametrize(("doubles", "described"), [(None, 6), (1, 5)])
+def test_batches_go_on_from_a_state_anywhere(
+    make_weak: MakeSetup, tmp_path: Path, doubles: int | None, described: int
+) -> None:
+    setup = make_weak(mining={"neg_pool": 3}, sampling={"round_doubles_every": doubles})
     source = Drawn(setup, tmp_path)
     whole = [slots for epoch in range(2) for slots in source.batches.batches(epoch, 0, 0, 1)]
     assert len(whole) == 14
@@ -85,7 +124,23 @@ def test_batches_go_on_from_a_state_anywhere(make_weak: MakeSetup, tmp_path: Pat
         after += [] if epoch else second.batches.batches(1, 0, 0, 1)
         assert before + after == whole
         # inside a round nothing is described: the network that mined it is not there any more
-        assert first.described + second.described == 6, done
+        assert first.described + second.described == described, done
+
+
+def test_a_state_of_other_photos_is_refused(make_weak: MakeSetup, tmp_path: Path) -> None:
+    setup = make_weak()
+    source = Drawn(setup, tmp_path)
+    next(source.batches.batches(0, 0, 0, 1))
+    state, places = source.batches.state_dict(), setup.sampler.places
+
+    def with_photos(images: tuple[Path, ...]) -> WeakBatches:
+        changed = replace(setup, sampler=replace(setup.sampler, places=replace(places, images=images)))
+        return Drawn(changed, tmp_path).batches
+
+    with_photos(tuple(Path("/moved") / image.relative_to("/") for image in places.images)).load_state_dict(state)
+    for other in ((*places.images[:-1], places.images[-1].with_name("other.png")), places.images[::-1]):
+        with pytest.raises(ConfigError, match=r"from other photos than .*weak\.folders"):
+            with_photos(other).load_state_dict(state)
 
 
 @pytest.mark.parametrize("taught", [False, True])

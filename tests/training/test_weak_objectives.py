@@ -189,6 +189,29 @@ def test_later_generations_are_the_loops_of_the_paper(batch: TrainingBatch) -> N
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+def test_the_teacher_sees_queries_and_difficult_positives_alone(batch: TrainingBatch) -> None:
+    seen: list[Tensor] = []
+
+    class Watched(Regional):
+        def regions(self, photos: Tensor) -> Tensor:
+            seen.append(photos)
+            return super().regions(photos)
+
+    generations = Generations([1, 1], number=1, teacher=frozen_copy(Watched(2)))
+    RegionObjective(RegionLossOptions(), generations)(Regional(1), batch.images, batch, 0)
+    assert len(seen) == 1 and torch.equal(seen[0], batch.images[[0, 3, 7, 8]])
+
+
+@pytest.mark.parametrize("name", sorted(WEAK_LOSSES))
+def test_two_steps_by_each_loss(make_weak: Callable[..., TrainingSetup], tmp_path: Path, name: str) -> None:
+    setup = make_weak(setup={"losses": WEAK_LOSSES[name], "validation": []}, steps=2)
+    before = {key: tensor.clone() for key, tensor in setup.model.network.state_dict().items()}
+    assert train(setup, tmp_path / "run").done == 2
+    after = setup.model.network.state_dict()
+    assert all(tensor.isfinite().all() for tensor in after.values())
+    assert not torch.equal(after["aggregation.centroids"], before["aggregation.centroids"])
+
+
 def test_parts_of_sfrs_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ConfigError, match="teacher_temperatures has 1 values for 2 generations"):
         RegionObjective(RegionLossOptions(teacher_temperatures=(0.07,)), Generations([1, 1])).check(Regional(0), "x")
