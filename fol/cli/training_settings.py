@@ -46,9 +46,9 @@ class WeakSettings:
     mining: MiningOptions
     tuples: int
     round: int
+    round_doubles_every: int | None
     generations: tuple[int, ...]
     centres: str | None
-    round_doubles_every: int | None
     centres_size: tuple[int, int] | None
 
 

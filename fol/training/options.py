@@ -147,8 +147,8 @@ class TrainingOptions:
                 raise ConfigError(f"{name}={limit}: it must be above 0")
         if self.schedule.steps is not None and self.schedule.epochs is not None:
             raise ConfigError(
-                f"schedule.steps={self.schedule.steps} and schedule.epochs={self.schedule.epochs} say the same: set one "
-                "of them to null"
+                f"schedule.steps={self.schedule.steps} and schedule.epochs={self.schedule.epochs} say the same: "
+                "set one of them to null"
             )
         if not all(0 <= beta < 1 for beta in self.optimizer.betas):
             raise ConfigError(f"optimizer.betas={list(self.optimizer.betas)}: both must be at least 0 and below 1")

@@ -126,7 +126,7 @@ class WeakBatches:
         if photos is not None and photos != _digest(self.sampling.places):
             raise ConfigError(
                 f"the run that is to go on mined its tuples from other photos than {self.sampling.places.summary}: "
-                "give the same weak.folders, weak.synthetic and places.* with the same photos, or train in another folder"
+                "give the same weak.folders, weak.synthetic and places.* with the same photos, or choose another out="
             )
         self.memory = NegativeMemory.from_state(state["memory"], self.sampling.places, self.sampling.mining)
         self._round = None if state["round"] is None else (state["round"][0], state["round"][1])
