@@ -82,9 +82,28 @@ def _tokyo247(root: Path) -> PhotoSet:
     return read_tokyo247(_first(root, "tokyo247.mat", "datasets/tokyo247.mat"), images, queries)
 
 
-def _tokyo_tm(root: Path, split: str) -> PhotoSet:
-    mat = f"tokyoTM_{split}.mat"
-    return read_tokyo_tm(_first(root, mat, f"datasets/{mat}"), _first(root, "images", "tokyoTM/images", "tokyoTM", "."))
+def _tokyo_tm(split: str, said: str) -> Benchmark:
+    name, mat = f"tokyo_tm_{split}", f"tokyoTM_{split}.mat"
+
+    def native(root: Path) -> PhotoSet:
+        images = _first(root, "images", "tokyoTM/images", "tokyoTM", ".")
+        return read_tokyo_tm(_first(root, mat, f"datasets/{mat}"), images)
+
+    return Benchmark(
+        name,
+        f"Tokyo Time Machine, {said} (Arandjelovic et al. 2016)",
+        ((mat, native), (f"datasets/{mat}", native)),
+        (
+            Protocol(
+                f"{name}@25m",
+                "right within 25 m and of another month than the query, which is itself in the database; photos of its "
+                "month are passed over (Relja/netvlad, dbTokyoTimeMachine.m); all queries count",
+                ignore_same="timestamp",
+            ),
+        ),
+        access=_BY_MAIL,
+        split=split,
+    )
 
 
 def _msls_protocols(
@@ -174,6 +193,8 @@ BENCHMARKS = (
     _pittsburgh("30k", "val", (10_000, 7608), counted=True),
     _pittsburgh("30k", "train", (10_000, 7416), counted=False),
     _pittsburgh("250k", "test", (83_952, 8280), counted=False),
+    _pittsburgh("250k", "val", (78_648, 7608), counted=False),
+    _pittsburgh("250k", "train", (91_464, 7824), counted=False),
     Benchmark(
         "tokyo247",
         "Tokyo 24/7 (Torii et al. 2015), queries of subset v2: day, sunset, night",
@@ -197,21 +218,18 @@ BENCHMARKS = (
                 query_short_side=640,
                 one_per="panorama",
             ),
+            Protocol(
+                "tokyo247@nms_fixed",
+                "right within 25 m; queries in the model's own size as the database is, the best view of each panorama "
+                "alone counts (Relja/netvlad issue 37, with models of 480 x 640)",
+                one_per="panorama",
+            ),
         ),
         (75_984, 315),
         access=_BY_MAIL,
     ),
-    Benchmark(
-        "tokyo_tm_val",
-        "Tokyo Time Machine, validation (Arandjelovic et al. 2016)",
-        (
-            ("tokyoTM_val.mat", partial(_tokyo_tm, split="val")),
-            ("datasets/tokyoTM_val.mat", partial(_tokyo_tm, split="val")),
-        ),
-        (_within("tokyo_tm_val"),),
-        access=_BY_MAIL,
-        split="val",
-    ),
+    _tokyo_tm("val", "validation"),
+    _tokyo_tm("train", "training"),
     _sf_xl("v1", 1000),
     _sf_xl("v2", 598),
     _sf_xl("night", 466),

@@ -49,8 +49,11 @@ class Protocol:
     ``positives`` with ``reach``: metres (``radius``, inclusive) or frames (``frames``, inclusive); ``listed`` needs
     none. ``subtask`` and ``panoramas=False`` leave photos out of both sides. ``search_within`` is the metadata key
     whose value a database photo must share with the query to be searched at all; ``one_per`` the key of which only
-    the best-ranked database photo of each value counts (suppression of the other views of one panorama).
-    ``query_short_side`` resizes queries, not the database, to that many pixels before the model's own transform.
+    the best-ranked database photo of each value counts (suppression of the other views of one panorama), and
+    ``ignore_same`` the key whose value a database photo must not share with the query: such photos are passed over,
+    wherever they stand, and are never right.
+    ``query_short_side`` resizes queries, not the database, to that many pixels on their shorter side: what
+    convolutional networks then see; others resize further, to their fixed size.
     ``published``: its counts, where they differ from those of the data set.
     """
 
@@ -62,6 +65,7 @@ class Protocol:
     panoramas: bool = True
     search_within: str | None = None
     one_per: str | None = None
+    ignore_same: str | None = None
     query_short_side: int | None = None
     without_positives: WithoutPositives = "count_as_miss"
     published: PublishedCounts | None = None
@@ -94,20 +98,23 @@ def apply_protocol(
             raise DataError(f"{shown}: no {side} photo takes part in {protocol.name}")
     rules = _search_rules(database, queries, protocol, shown)
     groups = rules.groups(len(database), len(queries))
+    ignored = _ignored(database, queries, protocol, shown)
     if protocol.positives == "listed":
         positives = _listed(photos, database_indices, query_indices, protocol)
     elif protocol.positives == "frames":
         positives = _by_frame(database, queries, groups, protocol, shown)
     else:
         positives = _by_radius(database, queries, groups, protocol.reach, protocol.name, shown)
-    further = {float(r): _by_radius(database, queries, groups, r, protocol.name, shown) for r in radii}
+    further = {
+        float(r): _without(_by_radius(database, queries, groups, r, protocol.name, shown), ignored) for r in radii
+    }
     return PlaceDataset(
         name=name or protocol.dataset,
         root=photos.root,
         database=database,
         queries=queries,
-        positives=positives,
-        ignored=tuple(np.empty(0, np.int64) for _ in queries),
+        positives=_without(positives, ignored),
+        ignored=ignored,
         protocol=protocol.name,
         rules=rules,
         without_positives=protocol.without_positives,
@@ -139,6 +146,26 @@ def _search_rules(database: Sequence[Place], queries: Sequence[Place], protocol:
         one_per=None if protocol.one_per is None else _numbered(database, protocol.one_per, {}, protocol, shown),
         query_short_side=protocol.query_short_side,
     )
+
+
+def _ignored(
+    database: Sequence[Place], queries: Sequence[Place], protocol: Protocol, shown: str
+) -> tuple[NDArray[np.int64], ...]:
+    """Per query the database photos that are passed over, ascending; one array for all queries of one value."""
+    key = protocol.ignore_same
+    if key is None:
+        return tuple(np.empty(0, np.int64) for _ in queries)
+    numbers: dict[str, int] = {}
+    values = _numbered(database, key, numbers, protocol, shown)
+    asked = _numbered(queries, key, numbers, protocol, shown).tolist()
+    same = {value: np.flatnonzero(values == value) for value in set(asked)}
+    return tuple(same[value] for value in asked)
+
+
+def _without(
+    positives: Sequence[NDArray[np.int64]], ignored: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], ...]:
+    return tuple(own[~np.isin(own, passed_over)] for own, passed_over in zip(positives, ignored, strict=True))
 
 
 def _numbered(

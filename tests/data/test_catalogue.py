@@ -39,11 +39,12 @@ EXPECTED: dict[str, dict[str, set[str]]] = {
     },
     # The tables put the queries 40 m from the first panorama, on the second.
     "tokyo247@25m": {f"{number:05d}.jpg": {name for name, *_ in TOKYO[12:]} for number in (1, 2, 3)},
-    "tokyo_tm_val@25m": {
-        "00/p1/y201305/Zz0_efghijklmnopqrst-v_330_012.jpg": {
-            "00/p1/y200902/aB3-efghijklmnopqrst_v_000_012.jpg",
-            "00/p1/y201305/Zz0_efghijklmnopqrst-v_330_012.jpg",
+    # The query is the database's second photo, which it must not find.
+    **{
+        f"tokyo_tm_{split}@25m": {
+            "00/p1/y201305/Zz0_efghijklmnopqrst-v_330_012.jpg": {"00/p1/y200902/aB3-efghijklmnopqrst_v_000_012.jpg"}
         }
+        for split in ("val", "train")
     },
     "sf_xl_v1@25m": {SF_XL["queries_v1"][0]: {f"{name[1:11]}/{name}" for name in SF_XL["database"][:2]}},
     "sf_xl_v2@25m": {SF_XL["queries_v2"][0]: {f"0546500.00/{SF_XL['database'][2]}"}},
@@ -88,6 +89,13 @@ def positives(dataset: PlaceDataset, name: object = native_name) -> dict[str, se
     }
 
 
+def passed_over(dataset: PlaceDataset) -> dict[str, set[str]]:
+    return {
+        native_name(query): {native_name(dataset.database[i]) for i in own.tolist()}
+        for query, own in zip(dataset.queries, dataset.ignored, strict=True)
+    }
+
+
 def described(place: Place) -> tuple[object, ...]:
     """All that a place is but its name and file, which preparation changes."""
     metadata = {key: value for key, value in place.metadata.items() if value and key != "original"}
@@ -109,6 +117,7 @@ def assert_same(native: PlaceDataset | str, prepared: PlaceDataset | str) -> Non
     for before, after in ((native.database, prepared.database), (native.queries, prepared.queries)):
         assert {p.name: described(p) for p in before} == {native_name(p): described(p) for p in after}
     assert positives(native) == positives(prepared)
+    assert passed_over(native) == passed_over(prepared)
     assert native.protocol == prepared.protocol and native.without_positives == prepared.without_positives
     ours, theirs = native.rules, prepared.rules
     assert ours.query_short_side == theirs.query_short_side
@@ -186,9 +195,21 @@ def test_rules_of_tokyo(tmp_path: Path) -> None:
     assert nms.rules.one_per is not None and len(set(nms.rules.one_per.tolist())) == 2
 
 
+def test_photos_of_the_querys_month_are_passed_over(tmp_path: Path) -> None:
+    itself = "00/p1/y201305/Zz0_efghijklmnopqrst-v_330_012.jpg"
+    assert passed_over(read_protocol("tokyo_tm_val", write_native("tokyo_tm_val", tmp_path))) == {itself: {itself}}
+
+
 @pytest.mark.parametrize(
     ("name", "right"),
-    [("pitts30k_test", {1}), ("pitts30k_val", {1}), ("pitts30k_train", set()), ("pitts250k_test", {1})],
+    [
+        ("pitts30k_test", {1}),
+        ("pitts30k_val", {1}),
+        ("pitts30k_train", set()),
+        ("pitts250k_test", {1}),
+        ("pitts250k_val", {1}),
+        ("pitts250k_train", set()),
+    ],
 )
 def test_openibl_by_hand(name: str, right: set[int], tmp_path: Path) -> None:
     dataset = read_protocol(name, write_openibl_form(name, tmp_path))

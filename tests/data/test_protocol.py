@@ -79,6 +79,17 @@ def test_listed_positives_are_renumbered() -> None:
     assert found(truth, positives="listed", panoramas=False) == [[1], []]
 
 
+def test_photos_of_the_same_value_are_passed_over() -> None:
+    months = photos(
+        [place("a", 0, month="1"), place("b", 1, month="2"), place("c", 40, month="1"), place("d", 2, month="3")],
+        [place("q", 0, month="1"), place("r", 0, month="2"), place("s", 0, month="4")],
+    )
+    dataset = apply_protocol(months, Protocol("some@rules", "", ignore_same="month"), radii=[1])
+    assert [own.tolist() for own in dataset.ignored] == [[0, 2], [1], []]
+    assert [own.tolist() for own in dataset.positives or ()] == [[1, 3], [0, 3], [0, 1, 3]]
+    assert [own.tolist() for own in dataset.positives_within[1.0]] == [[1], [0], [0, 1]]
+
+
 def test_one_per_panorama() -> None:
     views = photos(
         [place("a", 0, panorama="x"), place("b", 0, panorama="y"), place("c", 0, panorama="x")], [place("q", 0)]
@@ -95,6 +106,7 @@ def test_one_per_panorama() -> None:
         ({"positives": "frames"}, "q has no frame number"),
         ({"positives": "listed"}, "has no list of positives"),
         ({"search_within": "city"}, "a has no city"),
+        ({"ignore_same": "timestamp"}, "a has no timestamp"),
     ],
 )
 def test_what_the_photos_lack_is_named(rules: dict[str, object], message: str) -> None:

@@ -67,10 +67,11 @@ _WRITERS: dict[str, Callable[[Path], object]] = {
     "msls_test": _msls_test,
     **{
         f"pitts{part}": partial(_pittsburgh, f"pitts{part}.mat")
-        for part in ("30k_test", "30k_val", "30k_train", "250k_test")
+        for part in ("30k_test", "30k_val", "30k_train", "250k_test", "250k_val", "250k_train")
     },
     "tokyo247": write_tokyo247,
     "tokyo_tm_val": write_tokyo_tm,
+    "tokyo_tm_train": partial(write_tokyo_tm, split="train"),
     **{f"sf_xl_{kind}": write_sf_xl for kind in ("v1", "v2", "night")},
     "sf_xl_occlusion": partial(_copied, write_sf_xl, "queries_v2", "queries_occlusion"),
     "svox": write_svox,

@@ -54,11 +54,11 @@ TM_DATABASE = (
 TM_QUERIES = ((tokyo_tm_name("p1", "201305", SECOND, 330), EAST, NORTH),)
 
 
-def write_tokyo_tm(root: Path) -> tuple[Path, Path]:
+def write_tokyo_tm(root: Path, split: str = "val") -> tuple[Path, Path]:
     """Time stamps between the other fields: reading these by position goes wrong."""
     for name, *_ in (*TM_DATABASE, *TM_QUERIES):
         write_picture(root / "images" / name)
-    plain = fields("val", TM_DATABASE, TM_QUERIES)
+    plain = fields(split, TM_DATABASE, TM_QUERIES)
     struct = {}
     for field, value in plain.items():
         struct[field] = value
@@ -66,4 +66,4 @@ def write_tokyo_tm(root: Path) -> tuple[Path, Path]:
             struct["dbTimeStamp"] = np.array([[200902.0, 201305.0]])
         elif field == "utmQ":
             struct["qTimeStamp"] = np.array([[201305.0]])
-    return write_mat(root / "tokyoTM_val.mat", struct), root / "images"
+    return write_mat(root / f"tokyoTM_{split}.mat", struct), root / "images"
