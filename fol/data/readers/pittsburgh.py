@@ -22,24 +22,26 @@ def read_dbstruct(mat: Path, images: Path, queries: Path | None = None) -> Photo
     """Photos of the split that ``mat`` lists (``pitts30k_test.mat`` and the like), in its order.
 
     ``images`` holds the numbered folders 000 to 010, ``queries`` (None: ``queries_real`` in ``images``) those of the
-    queries. Names are those of the list, on both sides. Metadata: ``panorama`` (``000/000829``) and ``note``
-    (``pitch1_yaw1``). The direction of a view is known only relative to its panorama, so ``Place.heading`` is None.
+    queries. Names are those of the list, on both sides. Metadata: ``panorama`` (``000/000829``; of queries
+    ``queries_real/000/000829``, as each side counts its own) and ``note`` (``pitch1_yaw1``). The direction of a view is
+    known only relative to its panorama, so ``Place.heading`` is None.
 
     Raises ``DataError`` naming file and field; photos that are missing are left to ``fol data verify``.
     """
     struct = load_dbstruct(mat)
     queries = images / _QUERIES if queries is None else queries
-    return PhotoSet(images, _places(struct, struct.database, images), _places(struct, struct.queries, queries))
+    database = _places(struct, struct.database, images)
+    return PhotoSet(images, database, _places(struct, struct.queries, queries, f"{_QUERIES}/"))
 
 
-def _places(struct: DbStruct, side: Side, folder: Path) -> tuple[Place, ...]:
+def _places(struct: DbStruct, side: Side, folder: Path, prefix: str = "") -> tuple[Place, ...]:
     files = ListedImages(folder)
     return tuple(
-        Place(name, files.path(name, struct.path), position, metadata=_metadata(name))
+        Place(name, files.path(name, struct.path), position, metadata=_metadata(name, prefix))
         for name, position in zip(side.names, positions(struct, side, ZONE), strict=True)
     )
 
 
-def _metadata(name: str) -> Mapping[str, str]:
+def _metadata(name: str, prefix: str) -> Mapping[str, str]:
     panorama, _, view = name.rpartition(".")[0].partition("_")
-    return {"panorama": panorama, "note": view} if view else {"panorama": panorama}
+    return {"panorama": prefix + panorama} | ({"note": view} if view else {})

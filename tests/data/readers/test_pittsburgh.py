@@ -22,7 +22,7 @@ def test_photos_in_the_order_of_the_list(tmp_path: Path) -> None:
     assert [place.name for place in photos.queries] == [name for name, *_ in QUERIES]
     assert all(place.image.is_file() for place in (*photos.database, *photos.queries))
     assert photos.queries[2].image == tmp_path / "queries_real" / "000" / "000546_pitch2_yaw12.jpg"
-    assert photos.queries[2].metadata == {"panorama": "000/000546", "note": "pitch2_yaw12"}
+    assert photos.queries[2].metadata == {"panorama": "queries_real/000/000546", "note": "pitch2_yaw12"}
     assert {place.metadata["panorama"] for place in photos.database} == {"000/000829", "001/001400"}
     position = photos.database[0].position
     assert position is not None and photos.database[0].heading is None

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replicas.dbstruct import fields, write_mat
+from replicas.tokyo import write_tokyo_tm
 
+from fol.data.catalogue import read_protocol
 from fol.data.coordinates import position_from_latlon, position_from_utm
 from fol.data.dataset import PlaceDataset, SearchRules
 from fol.data.training.weak_places import RadiusOptions, WeakPlaces
@@ -141,6 +144,27 @@ def test_a_photo_is_never_its_own_positive():
     places = WeakPlaces.of([dataset([same, other], [same])])
     assert names(places, places.positives(places.queries)) == {"same.jpg": ["other.jpg"]}
     assert names(places, places.excluded(places.queries)) == {"same.jpg": ["same.jpg", "other.jpg"]}
+
+
+def test_equal_numbers_of_both_sides_of_pittsburgh_are_two_captures(tmp_path):
+    """Panoramas of database and queries are counted from 0 by themselves."""
+    name = "000/000546_pitch1_yaw{}.jpg".format
+    sides = [[(name(1), 584600.0, 4477100.0), (name(2), 584600.0, 4477100.0)], [(name(1), 584605.0, 4477100.0)]]
+    write_mat(tmp_path / "pitts30k_train.mat", fields("train", *sides))
+    dataset = read_protocol("pitts30k_train@25m", tmp_path)
+    places = WeakPlaces.of([dataset])
+    assert [own.tolist() for own in places.positives(places.queries)] == [[0, 1]]
+    assert places.captures[0] == places.captures[1] != places.captures[2]
+    radii = RadiusOptions(gps_noise=1.0, positive_radius=1e4, exclusion_radius=1e4)
+    moved = WeakPlaces.of([dataset], radii).points - places.points
+    assert np.allclose(moved[0], moved[1]) and not np.allclose(moved[0], moved[2], atol=0.01)
+
+
+def test_a_query_of_tokyo_time_machine_is_its_own_database_photo(tmp_path):
+    dataset = read_protocol("tokyo_tm_train@25m", write_tokyo_tm(tmp_path, "train")[0].parent)
+    places = WeakPlaces.of([dataset])
+    assert places.captures.tolist()[2] == places.captures.tolist()[1] != places.captures.tolist()[0]
+    assert [own.tolist() for own in places.positives(places.queries)] == [[0]]  # of another month, and not itself
 
 
 def grid(count: int) -> list[Place]:
