@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fol.data.dataset import PlaceDataset, SearchRules
 from fol.data.readers.names import place_name
@@ -52,9 +54,9 @@ def positioned_dataset(places: TrainingPlaces) -> PlaceDataset:
 def _points(places: TrainingPlaces) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Metres ``[P, 2]`` of the places and ``[P]`` which of them can be compared."""
     count = len(places.places)
-    owner = np.arange(count)
-    for a, b in places.overlapping.tolist():
-        owner[owner == owner[b]] = owner[a]
+    pairs = places.overlapping
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    owner = connected_components(graph, directed=False)[1]
     made_up = np.stack([_APART * owner, np.zeros(count)], axis=1)
     known = np.full((count, 2), np.nan) if places.positions is None else places.positions
     without = np.isnan(known[:, 0])
