@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning
@@ -11,8 +12,8 @@ from fol.errors import TrainingStopped
 from fol.training.module import PlaceTraining
 from fol.training.options import GuardOptions
 
-#: Points of R@1 that small validation sets and networks that begin to learn lose by chance.
-_CHANCE = 10.0
+#: Standard errors of an R@1 that it may lose whatever the share: few queries lose half of few hits by chance.
+_STANDARD_ERRORS = 3
 
 
 class Guard(lightning.Callback):
@@ -69,8 +70,8 @@ class Guard(lightning.Callback):
                 "or use loop.precision=32-true"
             )
 
-    def check_recall(self, now: float, before: float | None, best: float | None) -> None:
-        """``TrainingStopped`` for an R@1 of ``now`` percent.
+    def check_recall(self, now: float, before: float | None, best: float | None, queries: int) -> None:
+        """``TrainingStopped`` for an R@1 of ``now`` percent of so many queries.
 
         ``before``: of the validation before, None where there is none; ``best`` of those since the network last began
         from its first weights, None where there is none.
@@ -86,7 +87,8 @@ class Guard(lightning.Callback):
                     "guard.min_first_recall=null"
                 )
             return
-        if options.max_relative_drop is not None and before - now > max(options.max_relative_drop * before, _CHANCE):
+        chance = _STANDARD_ERRORS * math.sqrt(before * (100 - before) / queries)
+        if options.max_relative_drop is not None and before - now > max(options.max_relative_drop * before, chance):
             raise _fell(before, now, "max_relative_drop")
         if options.max_recall_drop is not None and best is not None and best - now > options.max_recall_drop:
             raise _fell(best, now, "max_recall_drop")

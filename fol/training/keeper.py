@@ -141,7 +141,11 @@ class RunKeeper(lightning.Callback):
         if self.validated is not None:
             self.validated(step, scores)
         before = past[0][1].mean(options.monitor, 1) if past else None
-        self.guard.check_recall(scores.mean(options.monitor, 1), before, self._best_of_generation(trainer, module))
+        best, queries = (
+            self._best_of_generation(trainer, module),
+            sum(len(dataset.queries) for dataset in self.datasets),
+        )
+        self.guard.check_recall(scores.mean(options.monitor, 1), before, best, queries)
 
     def _best_of_generation(self, trainer: lightning.Trainer, module: PlaceTraining) -> float | None:
         """Of the validations before the last one: the best R@1 since the network began from its first weights."""

@@ -93,8 +93,8 @@ class GuardOptions:
     which all photos have the same descriptor, for ``patience`` batches in a row.
 
     Of the monitored R@1, None does not look: ``max_recall_drop`` points below the best of the generation;
-    ``max_relative_drop`` of the validation before, in whichever generation, where that is more points than a few
-    queries make; ``min_first_recall`` percent in the first validation.
+    ``max_relative_drop`` of the validation before, in whichever generation, where that is more than its three standard
+    errors; ``min_first_recall`` percent in the first validation.
     """
 
     min_spread: float = 0.02

@@ -58,31 +58,43 @@ def test_weights_that_are_not_finite_are_not_kept(
 
 def test_recall_far_below_the_best_of_its_generation_stops_the_run() -> None:
     guard = Guard(GuardOptions(max_recall_drop=10.0))
-    guard.check_recall(41, 45, 50)
+    guard.check_recall(41, 45, 50, 1000)
     with pytest.raises(TrainingStopped, match=r"fell from 50\.0 to 39\.0.*guard\.max_recall_drop=null"):
-        guard.check_recall(39, 45, 50)
-    guard.check_recall(39, 45, None)  # the first of its generation
-    Guard(GuardOptions(max_recall_drop=None)).check_recall(30, 45, 90)
+        guard.check_recall(39, 45, 50, 1000)
+    guard.check_recall(39, 45, None, 1000)  # the first of its generation
+    Guard(GuardOptions(max_recall_drop=None)).check_recall(30, 45, 90, 1000)
 
 
-@pytest.mark.parametrize(("before", "now", "stops"), [(90, 20, True), (90, 60, False), (50, 22, True), (12, 3, False)])
-def test_recall_below_half_of_the_one_before_stops_the_run(before: float, now: float, stops: bool) -> None:
+@pytest.mark.parametrize(
+    ("before", "now", "queries", "stops"),
+    [
+        (90, 20, 1000, True),
+        (90, 60, 1000, False),
+        (50, 22, 1000, True),
+        (12, 3, 1000, True),
+        (25, 0, 12, False),  # 3 of 12 queries, whose standard error is 12.5 points
+        (90, 20, 12, True),
+    ],
+)
+def test_recall_below_half_of_the_one_before_stops_the_run(
+    before: float, now: float, queries: int, stops: bool
+) -> None:
     guard = Guard(GuardOptions())
     if stops:
         with pytest.raises(TrainingStopped, match=rf"fell from {before}\.0 to {now}\.0.*guard\.max_relative_drop=null"):
-            guard.check_recall(now, before, None)
+            guard.check_recall(now, before, None, queries)
     else:
-        guard.check_recall(now, before, None)
-    Guard(GuardOptions(max_relative_drop=None)).check_recall(now, before, None)
+        guard.check_recall(now, before, None, queries)
+    Guard(GuardOptions(max_relative_drop=None)).check_recall(now, before, None, queries)
 
 
 def test_first_recall_below_what_is_asked_stops_the_run() -> None:
     guard = Guard(GuardOptions(min_first_recall=70.0))
-    guard.check_recall(70, None, None)
-    guard.check_recall(69, 70, None)  # not the first
+    guard.check_recall(70, None, None, 1000)
+    guard.check_recall(69, 70, None, 1000)  # not the first
     with pytest.raises(TrainingStopped, match=r"R@1 69\.9, below guard\.min_first_recall=70: .*weights.*normal.*order"):
-        guard.check_recall(69.9, None, None)
-    Guard(GuardOptions()).check_recall(0, None, None)
+        guard.check_recall(69.9, None, None, 1000)
+    Guard(GuardOptions()).check_recall(0, None, None, 1000)
 
 
 def follow(monkeypatch: pytest.MonkeyPatch, recalls: list[float]) -> Iterator[float]:
