@@ -1,7 +1,7 @@
-"""Recalls that the authors of FoL published, to hold measured ones against; nothing here was measured by this library.
+"""Recalls that authors published, to hold measured ones against; nothing here was measured by this library.
 
 Their rule is R@N of all queries, those without positives counted as misses, positives within 25 m (AmsterTime, SPED and
-Nordland: of the same name or frame). Their own README warns that re-ranking changes with the versions of torch, FAISS
+Nordland: of the same name or frame). FoL's own README warns that re-ranking changes with the versions of torch, FAISS
 and numpy: a difference of a few queries is no failure, and one query is 1.3 points of SF-XL occlusion.
 """
 
@@ -14,9 +14,11 @@ from fol.evaluation.result import Stage
 
 README = "README of chenshunpeng/FoL (AAAI 2025, arXiv 2504.09881)"
 SAGE = "SAGE (arXiv 2509.25723), which quotes FoL"
+OPENIBL = "MODEL_ZOO of yxgeee/OpenIBL (SFRS, ECCV 2020)"
 
-#: (model card, image side, source) -> protocol of the catalogue -> R@1 R@5 R@10 in percent, retrieved | re-ranked.
-_TABLES: Mapping[tuple[str, int, str], str] = {
+#: (model card, image side or height and width, source) -> protocol of the catalogue -> R@1 R@5 R@10 in percent,
+#: retrieved | re-ranked (of two-stage models).
+_TABLES: Mapping[tuple[str, int | tuple[int, int], str], str] = {
     ("fol_vitl14", 504, README): """
         pitts30k_test@25m   93.9 97.2 98.1 | 94.5 97.4 98.2
         pitts250k_test@25m  96.5 99.1 99.5 | 97.0 99.2 99.5
@@ -83,14 +85,19 @@ _TABLES: Mapping[tuple[str, int, str], str] = {
         pitts250k_test@25m  94.8 98.6 99.2 | 96.1 99.1 99.5
         sped@pairs          89.5 95.2 96.4 | 90.6 94.4 95.6
     """,
+    ("netvlad_vgg16", (480, 640), OPENIBL): """
+        pitts250k_test@25m  90.7 96.4 97.6
+        tokyo247@nms        85.4 91.1 93.3
+    """,
 }
 
 _SERVER = "from the challenge's server, since closed"
 
-_NOTES: Mapping[tuple[str, int, str, Stage], str] = {
+_NOTES: Mapping[tuple[str, int | tuple[int, int], str, Stage], str] = {
     ("fol_vitl14", 504, "msls_test@city", "global"): _SERVER,
     ("fol_vitl14", 504, "msls_test@city", "reranked"): _SERVER,
     ("fol_vitl14", 504, "sped@pairs", "reranked"): "sources disagree: SAGE quotes R@1 92.6",
+    ("netvlad_vgg16", (480, 640), "tokyo247@nms", "global"): "a user found 84.1 91.1 92.4 (OpenIBL issue 34)",
     ("fol_vitl14", 504, "nordland@10f", "reranked"): "sources disagree: SAGE quotes 92.6 96.7 97.8",
 }
 
@@ -99,11 +106,12 @@ _NOTES: Mapping[tuple[str, int, str, Stage], str] = {
 class PublishedRecall:
     """R@1, R@5 and R@10 of one stage in ``percent``, as printed, with the ``source`` and a ``note`` (often empty).
 
-    ``protocol`` is the name in the catalogue of the rules that they were measured under.
+    ``image_size``: height and width of the network's input. ``protocol`` is the name in the catalogue of the rules that
+    they were measured under.
     """
 
     model: str
-    image_size: int
+    image_size: tuple[int, int]
     protocol: str
     stage: Stage
     percent: Mapping[int, float]
@@ -114,19 +122,19 @@ class PublishedRecall:
 def published(model: str, image_size: int | tuple[int, int], protocol: str) -> dict[Stage, PublishedRecall]:
     """What was published for a model card at an input size (side, or height and width) under a protocol, per stage.
 
-    ``protocol`` may be the name of a data set alone where numbers were published under one of its protocols only.
+    ``protocol`` may be the name of a data set alone where the model's numbers are of one of its protocols only.
     Empty where nothing was published, which includes other protocols of the same data set (``msls_val@all``) and names
     that leave open which is meant (``nordland``).
     """
-    height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-    under = {row.protocol for row in ALL_PUBLISHED if protocol in (row.protocol, row.protocol.partition("@")[0])}
-    if height != width or len(under) != 1:
+    rows = [row for row in ALL_PUBLISHED if row.model == model]
+    under = {row.protocol for row in rows if protocol in (row.protocol, row.protocol.partition("@")[0])}
+    if len(under) != 1:
         return {}
-    return {
-        row.stage: row
-        for row in ALL_PUBLISHED
-        if (row.model, row.image_size) == (model, height) and row.protocol in under
-    }
+    return {row.stage: row for row in rows if row.image_size == _size(image_size) and row.protocol in under}
+
+
+def _size(given: int | tuple[int, int]) -> tuple[int, int]:
+    return (given, given) if isinstance(given, int) else given
 
 
 def _rows() -> tuple[PublishedRecall, ...]:
@@ -135,10 +143,10 @@ def _rows() -> tuple[PublishedRecall, ...]:
         for line in table.strip().splitlines():
             protocol, _, values = line.strip().partition(" ")
             stages: tuple[Stage, ...] = ("global", "reranked")
-            for stage, numbers in zip(stages, values.split("|"), strict=True):
+            for stage, numbers in zip(stages, values.split("|"), strict=False):  # models of one stage have one column
                 percent = dict(zip((1, 5, 10), map(float, numbers.split()), strict=True))
                 note = _NOTES.get((model, size, protocol, stage), "")
-                rows.append(PublishedRecall(model, size, protocol, stage, percent, source, note))
+                rows.append(PublishedRecall(model, _size(size), protocol, stage, percent, source, note))
     return tuple(rows)
 
 

@@ -17,6 +17,7 @@ QUERIES = {
     "pitts250k_test@25m": 8280,
     "msls_val@official": 740,
     "tokyo247@25m": 315,
+    "tokyo247@nms": 315,
     "sped@pairs": 607,
     "amstertime@pairs": 1231,
     "nordland@vprbench": 2760,
@@ -53,6 +54,15 @@ def test_cells(model: str, size: int, name: str, before: tuple[float, ...], afte
     assert list(found["global"].percent) == [1, 5, 10]
 
 
+def test_a_model_of_one_stage_whose_photos_are_not_square() -> None:
+    found = published("netvlad_vgg16", (480, 640), "tokyo247@nms")
+    assert list(found) == ["global"] and "84.1" in found["global"].note
+    assert found["global"].percent == {1: 85.4, 5: 91.1, 10: 93.3}
+    assert published("netvlad_vgg16", (480, 640), "pitts250k_test@25m")["global"].percent[1] == 90.7
+    for size, protocol in (((480, 640), "tokyo247@short480"), ((640, 480), "tokyo247@nms"), (480, "tokyo247@nms")):
+        assert published("netvlad_vgg16", size, protocol) == {}
+
+
 def test_every_row_is_possible() -> None:
     for row in ALL_PUBLISHED:
         assert row.model in CARDS
@@ -76,7 +86,12 @@ def test_each_row_once_with_both_stages() -> None:
     keys = [(row.model, row.image_size, row.protocol, row.stage) for row in ALL_PUBLISHED]
     assert len(set(keys)) == len(keys)
     sizes = {(m, s): len([k for k in keys if k[:2] == (m, s)]) for m, s, *_ in keys}
-    assert sizes == {("fol_vitl14", 504): 40, ("fol_vitl14", 322): 36, ("fol_vitb14", 322): 36}
+    assert sizes == {
+        ("fol_vitl14", (504, 504)): 40,
+        ("fol_vitl14", (322, 322)): 36,
+        ("fol_vitb14", (322, 322)): 36,
+        ("netvlad_vgg16", (480, 640)): 2,
+    }
 
 
 def test_sources_and_the_disagreement() -> None:
@@ -93,6 +108,7 @@ def test_names_of_protocols() -> None:
     assert published("fol_vitl14", 504, "msls_val") == published("fol_vitl14", 504, "msls_val@official") != {}
     assert published("fol_vitl14", 504, "msls_val@all") == {}
     assert published("fol_vitl14", 504, "tokyo247@nms") == {}
+    assert published("fol_vitl14", 504, "tokyo247") == published("fol_vitl14", 504, "tokyo247@25m") != {}
     assert published("fol_vitl14", 504, "nordland") == {}
     assert published("fol_vitl14", 504, "nordland@unizar") == {}
     assert published("fol_vitl14", 504, "utm<=25m") == {}
