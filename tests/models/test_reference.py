@@ -31,6 +31,7 @@ def case(request, model, reference_photos):
 
 
 def assert_close(actual, expected, tolerance):
+    print(f"{np.abs(actual.numpy() - expected).max():.0e}, limit {tolerance:.0e}")  # which pytest -rP shows
     np.testing.assert_allclose(actual.numpy(), expected, rtol=0, atol=tolerance)
 
 

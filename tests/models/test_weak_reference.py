@@ -20,8 +20,12 @@ def photos(pairs: list[tuple[int, int]], size: int) -> torch.Tensor:
     return torch.from_numpy(np.stack([formula.photo(p, v, size) for p, v in pairs])).permute(0, 3, 1, 2)
 
 
-def relative_error(actual: torch.Tensor, expected: np.ndarray) -> float:
-    return float(np.abs(actual.numpy() - expected).max() / np.abs(expected).max())
+def check(what: str, actual: torch.Tensor, expected: np.ndarray, limit: float, *, relative: bool = False) -> None:
+    """The largest difference (``relative``: over the largest value), which ``pytest -rP`` shows."""
+    assert actual.shape == expected.shape
+    error = float(np.abs(actual.numpy() - expected).max() / (np.abs(expected).max() if relative else 1))
+    print(f"{what}: {error:.0e}, limit {limit:.0e}")
+    assert error < limit
 
 
 @pytest.fixture(scope="module")
@@ -40,20 +44,20 @@ def test_netvlad(netvlad):
     reference = np.load(REFERENCE / "netvlad_vgg16.npz")
     model, pixels, feature_map, _ = netvlad
     assert feature_map.shape == tuple(reference["trunk_shape"])
-    assert relative_error(feature_map.mean((2, 3)), reference["trunk_mean"]) < 1e-5
-    assert relative_error(feature_map.amax((2, 3)), reference["pool"]) < 1e-5
+    check("means of conv5_3", feature_map.mean((2, 3)), reference["trunk_mean"], 1e-5, relative=True)
+    check("maxima of conv5_3", feature_map.amax((2, 3)), reference["pool"], 1e-5, relative=True)
     descriptors = torch.stack([f.descriptor for f in model.extract(pixels)])
     assert descriptors.shape == tuple(reference["vlad_shape"])
-    np.testing.assert_allclose(descriptors[:, ::53].numpy(), reference["vlad_every_53rd"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose((descriptors @ descriptors.T).numpy(), reference["vlad_gram"], rtol=0, atol=5e-6)
+    check("descriptor", descriptors[:, ::53], reference["vlad_every_53rd"], 1e-6)
+    check("products of descriptors", descriptors @ descriptors.T, reference["vlad_gram"], 5e-6)
 
 
 def test_regions(netvlad):
     reference = np.load(REFERENCE / "netvlad_vgg16.npz")
     regions = netvlad[3]
-    np.testing.assert_allclose(regions[0, :, ::97].numpy(), reference["region_anchor_every_97th"], rtol=0, atol=1e-6)
+    check("regions", regions[0, :, ::97], reference["region_anchor_every_97th"], 1e-6)
     scores = torch.stack([regions[0] @ other.T for other in regions[1:]])
-    np.testing.assert_allclose(scores.numpy(), reference["region_scores"], rtol=0, atol=5e-6)
+    check("products of regions", scores, reference["region_scores"], 5e-6)
 
 
 def test_densernet(tmp_path):
@@ -66,7 +70,7 @@ def test_densernet(tmp_path):
     with torch.inference_mode():
         feature_map = model.network.feature_map(model.card.preprocessing.finish(pixels))
     assert feature_map.shape == tuple(reference["feature_shape"])
-    assert relative_error(feature_map.mean((2, 3)), reference["feature_mean"]) < 1e-5
+    check("means of the map", feature_map.mean((2, 3)), reference["feature_mean"], 1e-5, relative=True)
     descriptors = torch.stack([f.descriptor for f in model.extract(pixels)])
-    np.testing.assert_allclose(descriptors[:, ::53].numpy(), reference["vlad_every_53rd"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose((descriptors @ descriptors.T).numpy(), reference["vlad_gram"], rtol=0, atol=5e-6)
+    check("descriptor", descriptors[:, ::53], reference["vlad_every_53rd"], 1e-6)
+    check("products of descriptors", descriptors @ descriptors.T, reference["vlad_gram"], 5e-6)
