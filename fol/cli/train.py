@@ -11,10 +11,10 @@ from fol.cli.configuration import plain
 from fol.cli.console import note, progress_bar, say, speaking
 from fol.cli.loading import load_configured_model, rerank_settings
 from fol.cli.objects import build
-from fol.cli.training_data import city_folder, training_places, weak_sampling
+from fol.cli.training_data import training_places, validation_sets, weak_sampling
 from fol.cli.training_display import training_display
 from fol.cli.training_settings import BatchSettings, PlacesSettings, ValidationSets, WeakSettings
-from fol.data import PlaceDataset, read_dataset
+from fol.data import PlaceDataset
 from fol.data.training import AugmentationOptions, PlaceBatchSampler, PlaceImages, TrainingPlaces
 from fol.errors import ConfigError, TrainingStopped
 from fol.losses import FoLLossOptions, MultiSimilarityOptions
@@ -157,8 +157,7 @@ def training_setup(config: DictConfig, model: PlaceModel) -> TrainingSetup:
             drop_last=batch.drop_last,
             short=batch.short,
         )
-    validation += [read_dataset(path, radius=sets.radius) for path in sets.folders]
-    validation += [read_dataset(city_folder(city, "val", folder)) for city in sets.synthetic]
+    validation += validation_sets(sets, folder)
     if isinstance(sampler, WeakSampling):
         _check_apart(places, validation)
     images = PlaceImages(places, model.card.preprocessing, cache=batch.cache, on_error=batch.on_error)

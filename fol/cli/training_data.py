@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
 from fol.cli.console import progress_bar
-from fol.cli.training_settings import PlacesSettings, SyntheticSet, WeakSettings
+from fol.cli.training_settings import PlacesSettings, SyntheticSet, ValidationSets, WeakSettings
 from fol.data import PlaceDataset, read_dataset
-from fol.data.catalogue import read_protocol
+from fol.data.catalogue import find_protocol, read_protocol
 from fol.data.training import (
     TrainingPlaces,
     held_out_dataset,
@@ -59,12 +60,27 @@ def city_folder(city: SyntheticSet, split: Literal["train", "val"], folder: Path
         return make_city_level(folder / name, split=split, progress=progress, **options)
 
 
+def validation_sets(settings: ValidationSets, folder: Path) -> list[PlaceDataset]:
+    """What the best model is chosen with, besides the places that are held out."""
+    found = _folders(settings.folders, settings.protocol, "val", radius=settings.radius)
+    return found + [read_dataset(city_folder(city, "val", folder)) for city in settings.synthetic]
+
+
+def _folders(
+    folders: Sequence[str], protocol: str | None, group: Literal["weak", "val"], *, radius: float = 25.0
+) -> list[PlaceDataset]:
+    """Data sets as ``fol evaluate`` reads them, or those of a protocol in their published form; never of a test set."""
+    if protocol is None:
+        return [read_dataset(root, radius=radius) for root in folders]
+    if find_protocol(protocol)[0].split == "test":
+        aim = "trained on" if group == "weak" else "chosen with"
+        raise ConfigError(f"{group}.protocol={protocol}: a test set, which no model may be {aim}: give another split")
+    return [read_protocol(protocol, Path(root)) for root in folders]
+
+
 def weak_sampling(settings: WeakSettings, places: TrainingPlaces | None, folder: Path, seed: int) -> WeakSampling:
     """The tuples' photos: queries and databases whose positions are known, and ``places`` (of ``training_places``)."""
-    datasets = [
-        read_dataset(root) if settings.protocol is None else read_protocol(settings.protocol, Path(root))
-        for root in settings.folders
-    ]
+    datasets = _folders(settings.folders, settings.protocol, "weak")
     # The split that has queries and a database; its seeds must be others than those of the validation sets.
     datasets += [read_dataset(city_folder(item, "val", folder)) for item in settings.synthetic]
     if places is not None:

@@ -57,6 +57,7 @@ class ValidationSets:
     """The group ``val``: what else the best model is chosen with."""
 
     folders: tuple[str, ...]
+    protocol: str | None
     radius: float
     synthetic: tuple[SyntheticSet, ...]
 
