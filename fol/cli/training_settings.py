@@ -12,13 +12,15 @@ from fol.training.mining import MiningOptions
 
 @dataclass(frozen=True)
 class SyntheticSet:
-    """A procedural city to make: its difficulty ``level``, number of ``places``, ``seed`` and side of its photos."""
+    """A procedural city to make: its difficulty ``level``, number of ``places``, ``seed``, side of its photos, and what
+    else ``fol.data.synthetic.make_city_level`` takes."""
 
     level: str
     places: int | None = None
     seed: int = 0
     size: int = 224
     views: int | None = None
+    headings: int | None = None
 
 
 @dataclass(frozen=True)
