@@ -128,6 +128,8 @@ class PlaceTraining(lightning.LightningModule):
         seed = (self.options.seed * _BATCH_STRIDE + batch_idx) * _RANK_STRIDE + rank()
         seed %= 2**63 - 1
         torch.manual_seed(seed)
+        # With dropout; a ``PlaceModel``, as validation makes one between steps, puts the network into evaluation mode.
+        self.network.train()
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             photos = self.augmentation(batch.images.float().div(255), seed)
             photos = self.card.preprocessing.normalise(photos)

@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from fol.data.training import held_out_dataset, read_training_places
 from fol.errors import ConfigError
+from fol.models.fol import FoL
 from fol.reranking import RerankOptions
 from fol.retrieval import PlaceMap
-from fol.training import TrainingSetup, ValidationOptions, ValidationScores
+from fol.training import TrainingSetup, ValidationOptions, ValidationScores, train
 from fol.training.validation import check_validation_sets, validate
 
 
@@ -51,6 +54,22 @@ def test_both_stages_are_validated_with_the_code_that_evaluates(
     index = PlaceMap.open(tmp_path / name / "database.fol").manifest.index
     assert index.requested.recipe == index.recipe == "flat"  # exact, whatever the size of the set
     assert all(0 <= r <= 100 for stage in found.values[name].values() for r in stage.values())
+
+
+def test_dropout_is_on_in_every_step_and_off_in_validation(
+    make_setup: Callable[..., TrainingSetup], tmp_path: Path
+) -> None:
+    setup = make_setup()  # six batches, a validation after three
+    network = setup.model.network
+    assert isinstance(network, FoL)
+    drop = network.aggregation.cluster_features[1]
+    assert isinstance(drop, nn.Dropout) and not drop.training  # a model that is loaded does not drop
+    seen: list[tuple[bool, bool]] = []  # whether gradients were wanted, whether something was dropped
+    drop.register_forward_hook(lambda part, *_: seen.append((torch.is_grad_enabled(), part.training)))
+    train(setup, tmp_path / "run")
+    assert [dropped for learns, dropped in seen if learns] == [True] * 2 * 6  # for features and scores of each batch
+    validated = [dropped for learns, dropped in seen if not learns]
+    assert validated and not any(validated)
 
 
 def test_test_sets_are_refused(place_folder: Path) -> None:
