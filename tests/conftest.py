@@ -74,5 +74,6 @@ def one_thread() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first: begun last, it would go on alone on one of the processes when the others are done."""
-    items.sort(key=lambda item: item.path.name != "test_documentation.py")
+    """The longest files first: begun last, they would go on alone on one of the processes when the others are done."""
+    longest = ("test_documentation.py", "test_published_weights_commands.py")
+    items.sort(key=lambda item: item.path.name not in longest)
