@@ -165,7 +165,10 @@ def _ignored(
 def _without(
     positives: Sequence[NDArray[np.int64]], ignored: Sequence[NDArray[np.int64]]
 ) -> tuple[NDArray[np.int64], ...]:
-    return tuple(own[~np.isin(own, passed_over)] for own, passed_over in zip(positives, ignored, strict=True))
+    return tuple(
+        own[~np.isin(own, passed_over)] if len(passed_over) else own
+        for own, passed_over in zip(positives, ignored, strict=True)
+    )
 
 
 def _numbered(

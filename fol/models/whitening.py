@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fol.errors import CheckpointError, ConfigError
+from fol.hdf5 import read_tables
 from fol.types import ProgressCallback
 
 #: Eigenvalues below this count as this: directions without variance are not blown up (OpenIBL).
@@ -173,16 +174,9 @@ def read_pca_params(path: Path) -> PcaWhitening:
 
     Raises ``CheckpointError`` naming the file and what it lacks, ``ConfigError`` where h5py is missing.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ConfigError(f"{path}: reading HDF5 files needs h5py: install it with pip install 'fol[h5]'") from error
-    try:
-        with h5py.File(path, "r") as file:
-            tables = {name: np.asarray(file[name], np.float64) for name in ("U", "lams", "mu")}
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: not a pca_params file with U, lams and mu ({error})") from error
-    directions, values, mean = tables["U"], tables["lams"].ravel(), tables["mu"].ravel()
+    names = ("U", "lams", "mu")
+    directions, values, mean = read_tables(path, names, "a pca_params file with U, lams and mu", np.float64)
+    values, mean = values.ravel(), mean.ravel()
     if directions.ndim != 2 or directions.shape != (len(mean), len(values)):
         raise CheckpointError(
             f"{path}: U is {list(directions.shape)}, but mu has {len(mean)} values and lams {len(values)}"

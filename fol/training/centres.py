@@ -80,10 +80,8 @@ def set_centres(
     if options.file is not None:
         network.aggregation.set_centres(*read_centres(options.file))
         return
-    count = len(images)
-    if options.source == "database":
-        assert database is not None
-        count = database
+    count = database if options.source == "database" else len(images)
+    assert count is not None
     preprocessing = model.card.preprocessing
     if options.image_size is not None and options.image_size != preprocessing.image_size:
         preprocessing = replace(preprocessing, image_size=options.image_size)

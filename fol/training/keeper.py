@@ -125,11 +125,9 @@ class RunKeeper(lightning.Callback):
             raise failure
 
     def _validate_here(self, trainer: lightning.Trainer, module: PlaceTraining, step: int) -> None:
-        training = module.network.training
         scores = validate(
             module.model(), self.datasets, self.folder / "validation", self.options.validation, self.matching
         )
-        module.network.train(training)
         options, past = self.options.validation, self.history[-1:]
         # The first weights are what the learned ones are compared with.
         if step and (self.best is None or scores.key(options) > self.best.key(options)):
@@ -141,10 +139,8 @@ class RunKeeper(lightning.Callback):
         if self.validated is not None:
             self.validated(step, scores)
         before = past[0][1].mean(options.monitor, 1) if past else None
-        best, queries = (
-            self._best_of_generation(trainer, module),
-            sum(len(dataset.queries) for dataset in self.datasets),
-        )
+        best = self._best_of_generation(trainer, module)
+        queries = sum(len(dataset.queries) for dataset in self.datasets)
         self.guard.check_recall(scores.mean(options.monitor, 1), before, best, queries)
 
     def _best_of_generation(self, trainer: lightning.Trainer, module: PlaceTraining) -> float | None:

@@ -6,8 +6,6 @@ queries are mined (OpenIBL: ibl/utils/data/sampler.py, examples/netvlad_img.py).
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,13 +115,13 @@ class WeakBatches:
             "round": None if self._round is None else list(self._round),
             "tuples": [torch.from_numpy(field.copy()) for field in fields],
             "memory": self.memory.state_dict(),
-            "photos": _digest(self.sampling.places),
+            "photos": self.sampling.places.digest,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See ``BatchSource``; ``ConfigError`` where the numbers of photos in ``state`` mean others."""
         photos = state.get("photos")  # runs of older versions did not note them
-        if photos is not None and photos != _digest(self.sampling.places):
+        if photos is not None and photos != self.sampling.places.digest:
             raise ConfigError(
                 f"the run that is to go on mined its tuples from other photos than {self.sampling.places.summary}: "
                 "give the same weak.folders, weak.synthetic and places.* with the same photos, or choose another out="
@@ -200,15 +198,6 @@ class WeakBatches:
             )
             slots += [(image, number * ROLES + role) for role, images in own for image in images.tolist() if image >= 0]
         return slots
-
-
-def _digest(places: WeakPlaces) -> str:
-    """Of the photos' list, wherever the folder that all lie in is, and of how many of them are the database."""
-    root = Path(os.path.commonpath([image.parent for image in places.images]))
-    digest = hashlib.sha256(str(places.database).encode())
-    for image in places.images:
-        digest.update(b"\0" + image.relative_to(root).as_posix().encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 def single_places(places: WeakPlaces) -> TrainingPlaces:

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from fol.errors import ConfigError, DataError
+from fol.hdf5 import import_h5py
 from fol.types import LocalFeatures
 
 #: How a detector's score becomes a weight in [0, 1]. ``clipped``: the score, limited to [0, 1], for detectors that give
@@ -54,10 +55,7 @@ def read_local_features(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    try:
-        import h5py
-    except ImportError as error:
-        raise ConfigError(f"{path}: reading HDF5 files needs h5py: install it with pip install 'fol[h5]'") from error
+    h5py = import_h5py(path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:

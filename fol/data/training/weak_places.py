@@ -5,6 +5,7 @@ Radii and rules are those of NetVLAD (Relja/netvlad, datasets/dbBase.m) and Open
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -159,6 +160,15 @@ class WeakPlaces:
     def excluded(self, queries: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Database photos that are no negatives of each of the given queries, ascending image numbers."""
         return list(self._near(queries, self.radii.exclusion_radius))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the photos' list, wherever the folder that all lie in is, and of how many are the database."""
+        root = Path(os.path.commonpath([image.parent for image in self.images]))
+        found = hashlib.sha256(str(self.database).encode())
+        for image in self.images:
+            found.update(b"\0" + image.relative_to(root).as_posix().encode("utf-8", "surrogateescape"))
+        return found.hexdigest()
 
     @cached_property
     def members(self) -> dict[int, NDArray[np.int64]]:

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fol.errors import CheckpointError, ConfigError
+from fol.errors import CheckpointError
+from fol.hdf5 import read_tables
 
 #: How far the length of a published descriptor may be from 1: the assignment's sharpness is measured by them.
 _LENGTH_TOLERANCE = 1e-3
@@ -23,16 +24,8 @@ def read_centres(path: Path) -> tuple[Tensor, Tensor]:
 
     Raises ``CheckpointError`` naming the file and what is wrong, ``ConfigError`` where h5py is missing.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise ConfigError(f"{path}: reading HDF5 files needs h5py: install it with pip install 'fol[h5]'") from error
-    try:
-        with h5py.File(path, "r") as file:
-            centres, features = (np.asarray(file[name], np.float32) for name in ("centroids", "descriptors"))
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise CheckpointError(f"{path}: not a file of centres, with centroids and descriptors ({reason})") from error
+    names = ("centroids", "descriptors")
+    centres, features = read_tables(path, names, "a file of centres, with centroids and descriptors", np.float32)
     if centres.ndim != 2 or features.ndim != 2 or centres.shape[1] != features.shape[1] or not features.size:
         raise CheckpointError(
             f"{path}: centroids {[*centres.shape]} and descriptors {[*features.shape]} are not [K, D] and [N, D]"
